@@ -1,0 +1,297 @@
+//! Owns the existence of calls: lets them in, starts their actors, ends each of them once. Kept trivial, for a panic here
+//! would orphan every call; all it knows stands in the [`Registry`].
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
+use tokio::time::Instant;
+use trunkline_call::{CallRecord, CallState, EndReason, Termination};
+use trunkline_media::{DownTranscoder, ResamplerError, UpTranscoder};
+
+use crate::azure_session::AzureSessionActor;
+use crate::fallback::FallbackActor;
+use crate::messages::{
+    Admission, Admit, ChildStopped, ChildrenStarted, CloseLine, Drain, EndAll, EndCall, Refusal, Role,
+};
+use crate::ports::{ModelTransport, tell};
+use crate::registry::{LiveCall, Registry};
+use crate::settings::BridgeSettings;
+use crate::transcoder::TranscoderActor;
+use crate::vc_stream::{Siblings, VcStreamActor};
+
+/// Mailboxes between a call's actors: 16 messages are 320 ms of frames, more than ever waits on a healthy worker.
+const MAILBOX: usize = 16;
+/// How often calls are checked for age and for actors that are gone.
+const CHECK: Duration = Duration::from_secs(1);
+/// How long a drained call's goodbye may hold the service up.
+const GOODBYES: Duration = Duration::from_secs(12);
+const DRAIN_CHECK: Duration = Duration::from_millis(50);
+
+/// Builds a worker's transport to the model; called on that worker, once a call.
+pub type TransportFactory = Arc<dyn Fn() -> Rc<dyn ModelTransport> + Send + Sync>;
+
+/// What every actor of a call holds of it.
+#[derive(Clone)]
+pub struct Call {
+    /// Counters, facts, timeline.
+    pub record: Arc<CallRecord>,
+    /// When it was born.
+    pub born: Instant,
+    /// Shared by all calls.
+    pub settings: Arc<BridgeSettings>,
+    /// Who ends it.
+    pub supervisor: Addr<CallSupervisor>,
+}
+
+impl Call {
+    /// Adds to the call's timeline.
+    pub fn note(&self, kind: &'static str, text: String) {
+        let at_ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(call = %self.record.id, at_ms, kind, text);
+        self.record.note(at_ms, kind, text);
+    }
+}
+
+/// See the module.
+pub struct CallSupervisor {
+    settings: Arc<BridgeSettings>,
+    registry: Arc<Registry>,
+    transport: TransportFactory,
+    draining: bool,
+}
+
+impl CallSupervisor {
+    /// A supervisor whose calls reach the model by `transport`.
+    pub fn new(settings: Arc<BridgeSettings>, registry: Arc<Registry>, transport: TransportFactory) -> Self {
+        Self { settings, registry, transport, draining: false }
+    }
+
+    fn start_call(&self, admit: &Admit, supervisor: Addr<Self>) -> Result<LiveCall, Refusal> {
+        let codec = admit.codec;
+        let format = self.settings.format;
+        let no_transcoder = |error: ResamplerError| {
+            tracing::error!(call = %admit.call_id, %error, "no transcoder between line and model");
+            Refusal::Internal
+        };
+        let up = UpTranscoder::new(codec, format).map_err(no_transcoder)?;
+        let down = DownTranscoder::new(format, codec).map_err(no_transcoder)?;
+        let born = Instant::now();
+        let record = Arc::new(CallRecord::new(admit.call_id.clone(), (self.settings.unix_now_ms)()));
+        record.update(|facts| facts.link = Some(admit.link.to_owned()));
+        record.set_state(CallState::Connecting);
+        let settings = Arc::clone(&self.settings);
+        let call = Call { record: Arc::clone(&record), born, settings, supervisor };
+        let transport = Arc::clone(&self.transport);
+        let line = VcStreamActor::start_in_arbiter(&admit.arbiter, move |ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            let siblings = start_siblings(&call, &ctx.address(), transport(), (up, down));
+            VcStreamActor::new(call, codec, siblings)
+        });
+        Ok(LiveCall { record, born, line, siblings: None, ending: None })
+    }
+
+    /// The first reason stands; then everybody is told.
+    fn end_call(&self, call: &EndCall, code: u16) -> bool {
+        let first = self.registry.change(&call.call_id, |live| {
+            let first = live.ending.is_none();
+            live.ending.get_or_insert(call.reason);
+            first.then(|| live.line.clone())
+        });
+        let Some(Some(line)) = first else { return false };
+        if let Some(seen) = self.registry.live_call(&call.call_id) {
+            seen.record.set_state(CallState::Ending);
+        }
+        tell(&line, CloseLine { reason: call.reason, goodbye: call.goodbye, code });
+        true
+    }
+
+    /// The line is gone, and with it the call.
+    fn retire(&self, live: &LiveCall) {
+        let now = Instant::now();
+        let reason = live.ending.unwrap_or(EndReason::Internal);
+        if let Some(siblings) = &live.siblings {
+            siblings.shut_down();
+        }
+        live.record.end(Termination::from(reason), now - live.born);
+        if self.registry.retire(&live.record.id, reason, now, self.settings.limits.history_max).is_some() {
+            log_summary(&live.record, reason, now - live.born);
+        }
+    }
+
+    fn check(&self) {
+        let now = Instant::now();
+        self.registry.forget(now, self.settings.limits.history);
+        for live in self.registry.all() {
+            if !live.line.connected() {
+                self.retire(&live);
+            } else if live.ending.is_none() && now - live.born > self.settings.limits.max_duration {
+                let call_id = live.record.id.clone();
+                self.end_call(&EndCall { call_id, reason: EndReason::MaxDuration, goodbye: true }, 1000);
+            }
+        }
+    }
+}
+
+/// Starts the other three on the arbiter this runs on; each holds the addresses of those it speaks to.
+fn start_siblings(
+    call: &Call,
+    line: &Addr<VcStreamActor>,
+    transport: Rc<dyn ModelTransport>,
+    transcoders: (UpTranscoder, DownTranscoder),
+) -> Siblings {
+    let mut transcoder_ctx = Context::<TranscoderActor>::new();
+    let mut session_ctx = Context::<AzureSessionActor>::new();
+    let mut fallback_ctx = Context::<FallbackActor>::new();
+    transcoder_ctx.set_mailbox_capacity(MAILBOX);
+    session_ctx.set_mailbox_capacity(MAILBOX);
+    fallback_ctx.set_mailbox_capacity(MAILBOX);
+    let siblings = Siblings {
+        transcoder: transcoder_ctx.address(),
+        session: session_ctx.address(),
+        fallback: fallback_ctx.address(),
+    };
+    transcoder_ctx.run(TranscoderActor::new(call.clone(), transcoders, line.clone(), &siblings.session));
+    session_ctx.run(AzureSessionActor::new(call.clone(), transport, line.clone(), siblings.clone()));
+    fallback_ctx.run(FallbackActor::new(call.clone(), line.clone(), siblings.session.clone()));
+    tell(&call.supervisor, ChildrenStarted { call_id: call.record.id.clone(), siblings: siblings.clone() });
+    siblings
+}
+
+/// The one line a call leaves in the log.
+fn log_summary(record: &CallRecord, reason: EndReason, duration: Duration) {
+    let us = |latency: Option<Duration>| latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+    tracing::info!(
+        call = %record.id,
+        reason = reason.as_str(),
+        result = Termination::from(reason).result.as_str(),
+        duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        up_frames = record.up.frames(),
+        up_dropped = record.up.dropped(),
+        up_silence = record.up.silence(),
+        down_frames = record.down.frames(),
+        down_dropped = record.down.dropped(),
+        underruns = record.down.underruns(),
+        late_ticks = record.down.late_ticks(),
+        responses = record.model.responses(),
+        interruptions = record.model.interruptions(),
+        reconnects = record.model.reconnects(),
+        fallback_entered = record.fallback.entered(),
+        prompts = record.fallback.prompts(),
+        response_p50_us = us(record.model.response_latency.quantile(0.5)),
+        bridge_up_p99_us = us(record.bridge.up.quantile(0.99)),
+        bridge_down_p99_us = us(record.bridge.down.quantile(0.99)),
+        "call ended"
+    );
+}
+
+impl Actor for CallSupervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(CHECK, |supervisor, _| supervisor.check());
+    }
+}
+
+impl Handler<Admit> for CallSupervisor {
+    type Result = Result<Admission, Refusal>;
+
+    fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
+        if let Some(live) = self.registry.live_call(&admit.call_id)
+            && live.ending.is_none()
+            && live.line.connected()
+        {
+            return Ok(Admission { line: live.line, record: live.record });
+        }
+        if self.draining {
+            return Err(Refusal::Draining);
+        }
+        if !self.settings.limits.admits(self.registry.live()) {
+            return Err(Refusal::AtCapacity);
+        }
+        let live = self.start_call(&admit, ctx.address())?;
+        let admission = Admission { line: live.line.clone(), record: Arc::clone(&live.record) };
+        self.registry.insert(live);
+        Ok(admission)
+    }
+}
+
+impl Handler<ChildrenStarted> for CallSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, started: ChildrenStarted, _: &mut Self::Context) {
+        let siblings = started.siblings;
+        let kept = self.registry.change(&started.call_id, |live| live.siblings = Some(siblings.clone()));
+        if kept.is_none() {
+            siblings.shut_down();
+        }
+    }
+}
+
+impl Handler<EndCall> for CallSupervisor {
+    type Result = bool;
+
+    fn handle(&mut self, call: EndCall, _: &mut Self::Context) -> bool {
+        self.end_call(&call, 1000)
+    }
+}
+
+impl Handler<ChildStopped> for CallSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, child: ChildStopped, _: &mut Self::Context) {
+        if child.panicked {
+            tracing::error!(call = %child.call_id, role = ?child.role, "an actor of the call panicked; the call ends, others go on");
+            self.end_call(&EndCall::now(child.call_id.clone(), EndReason::Internal), 1011);
+        }
+        if child.role == Role::Line
+            && let Some(live) = self.registry.live_call(&child.call_id)
+            && !live.line.connected()
+        {
+            self.retire(&live);
+        }
+    }
+}
+
+impl Handler<Drain> for CallSupervisor {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, Drain { timeout }: Drain, ctx: &mut Self::Context) -> Self::Result {
+        self.draining = true;
+        let registry = Arc::clone(&self.registry);
+        let supervisor = ctx.address();
+        let drained = async move {
+            if empty_within(&registry, timeout).await {
+                return;
+            }
+            tell(&supervisor, EndAll { goodbye: true });
+            empty_within(&registry, GOODBYES).await;
+        };
+        Box::pin(drained.into_actor(self).map(|(), _, _| ()))
+    }
+}
+
+impl Handler<EndAll> for CallSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, EndAll { goodbye }: EndAll, _: &mut Self::Context) {
+        self.draining = true;
+        for live in self.registry.all() {
+            let call = EndCall { call_id: live.record.id.clone(), reason: EndReason::Drained, goodbye };
+            self.end_call(&call, 1001);
+        }
+    }
+}
+
+/// Waits until no call is left; false when `limit` passed first.
+async fn empty_within(registry: &Registry, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    while registry.live() > 0 {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(DRAIN_CHECK).await;
+    }
+    true
+}

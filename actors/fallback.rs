@@ -1,0 +1,138 @@
+//! Keeps the caller company while the model is away: hears of every death of the session, plays prompts, and at the limit
+//! says goodbye. Every decision is the policy's.
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use tokio::time::Instant;
+use trunkline_call::{CallState, EndReason, FallbackAction, FallbackInput, FallbackPolicy, FallbackState};
+
+use crate::azure_session::AzureSessionActor;
+use crate::call_supervisor::Call;
+use crate::messages::{
+    ChildStopped, EndCall, FallbackChanged, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Role, Shutdown,
+};
+use crate::ports::tell;
+use crate::vc_stream::VcStreamActor;
+
+/// See the module.
+pub struct FallbackActor {
+    call: Call,
+    policy: FallbackPolicy,
+    line: Addr<VcStreamActor>,
+    session: Addr<AzureSessionActor>,
+    timer: Option<SpawnHandle>,
+    actions: Vec<FallbackAction>,
+}
+
+impl FallbackActor {
+    /// The fallback of `call`.
+    pub fn new(call: Call, line: Addr<VcStreamActor>, session: Addr<AzureSessionActor>) -> Self {
+        let policy = FallbackPolicy::new(call.settings.fallback.clone());
+        Self { call, policy, line, session, timer: None, actions: Vec::new() }
+    }
+
+    fn input(&mut self, input: FallbackInput, ctx: &mut Context<Self>) {
+        self.policy.input(Instant::now().into_std(), input, &mut self.actions);
+        self.act(ctx);
+    }
+
+    fn act(&mut self, ctx: &mut Context<Self>) {
+        for action in std::mem::take(&mut self.actions) {
+            self.perform(action);
+        }
+        self.call.record.fallback.set_state(self.policy.state());
+        if let Some(handle) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        self.timer = self.policy.next_timer().map(|due| {
+            let wait = Instant::from_std(due).saturating_duration_since(Instant::now());
+            ctx.run_later(wait, |fallback, ctx| {
+                fallback.timer = None;
+                fallback.policy.on_timer(Instant::now().into_std(), &mut fallback.actions);
+                fallback.act(ctx);
+            })
+        });
+    }
+
+    fn perform(&self, action: FallbackAction) {
+        let record = &self.call.record;
+        match action {
+            FallbackAction::Entered { reason } => {
+                record.fallback.add_entered();
+                record.set_state(CallState::Fallback);
+                self.announce("entered", reason);
+            }
+            FallbackAction::Recovered => {
+                record.set_state(CallState::Active);
+                self.announce("recovered", "the model is back".to_owned());
+            }
+            FallbackAction::GaveUp { reason } => {
+                tell(&self.session, Shutdown);
+                self.announce("gave_up", reason);
+            }
+            FallbackAction::PlayPrompt { index } => {
+                record.fallback.add_prompt();
+                tell(&self.line, PlayPrompt(Prompt::KeepAlive(index)));
+            }
+            // Told with `recovered`: the line forgets what waits and lets the running sentence end.
+            FallbackAction::StopPrompts => {}
+            FallbackAction::PlayGoodbye => tell(&self.line, PlayPrompt(Prompt::Goodbye)),
+            FallbackAction::EndCall => {
+                let call_id = record.id.clone();
+                let reason = EndReason::FallbackExhausted;
+                tell(&self.call.supervisor, EndCall { call_id, reason, goodbye: false });
+            }
+        }
+    }
+
+    fn announce(&self, state: &'static str, reason: String) {
+        self.call.note("fallback", format!("{state}: {reason}"));
+        tell(&self.line, FallbackChanged { state, reason });
+    }
+}
+
+impl Actor for FallbackActor {
+    type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        let call_id = self.call.record.id.clone();
+        tell(&self.call.supervisor, ChildStopped { call_id, role: Role::Fallback, panicked: std::thread::panicking() });
+    }
+}
+
+impl Handler<ModelHealth> for FallbackActor {
+    type Result = ();
+
+    fn handle(&mut self, health: ModelHealth, ctx: &mut Self::Context) {
+        let input = match health {
+            ModelHealth::Connecting => FallbackInput::Connecting,
+            ModelHealth::Ready => {
+                if self.policy.state() == FallbackState::Idle {
+                    self.call.record.set_state(CallState::Active);
+                }
+                FallbackInput::Ready
+            }
+            ModelHealth::Lost { permanent, reason } => FallbackInput::Lost { permanent, reason },
+        };
+        self.input(input, ctx);
+    }
+}
+
+impl Handler<PromptPlayed> for FallbackActor {
+    type Result = ();
+
+    fn handle(&mut self, PromptPlayed(prompt): PromptPlayed, ctx: &mut Self::Context) {
+        let input = match prompt {
+            Prompt::KeepAlive(_) => FallbackInput::PromptDone,
+            Prompt::Goodbye => FallbackInput::GoodbyeDone,
+        };
+        self.input(input, ctx);
+    }
+}
+
+impl Handler<Shutdown> for FallbackActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}

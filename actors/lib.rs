@@ -1,0 +1,24 @@
+//! The actors that carry a call: they move messages, own timers, and leave every decision to the pure crates.
+//!
+//! A [`call_supervisor::CallSupervisor`] starts four actors for each call on the worker that accepted its socket:
+//! [`vc_stream::VcStreamActor`], [`transcoder::TranscoderActor`], [`azure_session::AzureSessionActor`] and
+//! [`fallback::FallbackActor`]. [`messages`] says who tells whom what and when, [`ports`] what they need of the world.
+
+pub mod audio_port;
+pub mod azure_session;
+pub mod call_supervisor;
+mod downlink;
+pub mod fallback;
+pub mod link;
+mod listeners;
+pub mod memory_transport;
+pub mod messages;
+mod model_link;
+pub mod ports;
+pub mod prompts;
+pub mod registry;
+pub mod settings;
+pub mod totals;
+pub mod transcoder;
+mod uplink;
+pub mod vc_stream;

@@ -1,0 +1,358 @@
+//! What the actors say to each other. Audio carries the chunk as it arrived together with the moment it arrived.
+
+use std::sync::Arc;
+
+use actix::{Addr, Message};
+use actix_rt::ArbiterHandle;
+use bytes::Bytes;
+use tokio::time::Instant;
+use trunkline_call::{CallFacts, CallId, CallRecord, EndReason};
+use trunkline_media::LineCodec;
+use trunkline_realtime::{ItemId, Played, SessionProfile};
+
+use crate::link::LinkSender;
+use crate::vc_stream::{Siblings, VcStreamActor};
+
+// === the caller's socket -> VcStreamActor ===
+
+/// A media socket takes the call (newest wins). Answered with the link's epoch, which the reader puts on all it sends.
+#[derive(Message)]
+#[rtype(result = "u64")]
+pub struct Attach {
+    /// The socket's lanes.
+    pub link: LinkSender,
+    /// A frame every 20 ms even when nothing plays.
+    pub fill: bool,
+    /// What its request told.
+    pub facts: CallFacts,
+}
+
+/// A socket that hears caller and model mixed. Answered with false when the call has listeners enough.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct AddListener {
+    /// The socket's lanes.
+    pub link: LinkSender,
+}
+
+/// Audio from the caller's socket, any length, in the link's codec.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CallerAudio {
+    /// Epoch of the link.
+    pub epoch: u64,
+    /// 8 kHz mono payload.
+    pub payload: Bytes,
+    /// When the socket gave it.
+    pub at: Instant,
+}
+
+/// Anything but audio from the caller's socket.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CallerSays {
+    /// Epoch of the link.
+    pub epoch: u64,
+    /// What.
+    pub event: CallerEvent,
+}
+
+/// What a caller's side can say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallerEvent {
+    /// More is known of the call.
+    Start(CallFacts),
+    /// A DTMF key, `0-9 * # A-D`.
+    Key(char),
+    /// Everything before this mark has been heard.
+    Played(String),
+    /// The caller hung up.
+    Stop,
+    /// A message that was wrong; answered with `error`, changes nothing.
+    Bad {
+        /// Machine-readable.
+        code: &'static str,
+        /// What was wrong and what is allowed.
+        message: String,
+        /// Milliseconds of audio it cost.
+        lost_ms: u64,
+    },
+    /// The socket is gone without `stop`.
+    Lost,
+}
+
+// === VcStreamActor -> TranscoderActor -> AzureSessionActor (caller to model) ===
+
+/// Whole 20 ms frames of the caller in the call's line codec. From `VcStreamActor`, as they are cut.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LineChunk {
+    /// `frames` x the codec's frame size.
+    pub payload: Bytes,
+    /// 20 ms each.
+    pub frames: u32,
+    /// When the socket gave the newest of it.
+    pub at: Instant,
+}
+
+/// The same, in the model's format. From `TranscoderActor`.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub struct ModelChunk {
+    /// Whole samples of the model's format.
+    pub payload: Bytes,
+    /// Duration.
+    pub ms: u32,
+    /// When the caller's socket gave it.
+    pub at: Instant,
+}
+
+/// Digits of the caller, collected until `#` or 2 s of quiet. From `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CallerDigits(pub String);
+
+/// A key was pressed: it interrupts the model like speech does. From `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct KeyPressed;
+
+/// The route is known: open the model's session. From `VcStreamActor`, once.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct OpenSession(pub Arc<SessionProfile>);
+
+// === AzureSessionActor -> TranscoderActor -> VcStreamActor (model to caller) ===
+
+/// Part of an item of the model, or its end. One at a time is under way: it is answered when it waits in the playout.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ModelSpeech {
+    /// Older generations are void.
+    pub generation: u64,
+    /// Whose audio.
+    pub item: ItemId,
+    /// Bytes in the model's format; `None` ends the item.
+    pub audio: Option<Bytes>,
+    /// When the model's socket gave it.
+    pub at: Instant,
+}
+
+/// The same, in the call's line codec.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LineSpeech {
+    /// Older generations are void.
+    pub generation: u64,
+    /// Whose audio.
+    pub item: ItemId,
+    /// 8 kHz payload, whole samples.
+    pub payload: Bytes,
+    /// No more of this item.
+    pub end: bool,
+    /// When the model's socket gave it.
+    pub at: Instant,
+}
+
+/// The caller's own audio on its way back (echo route). From `TranscoderActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EchoAudio {
+    /// 8 kHz payload in the call's line codec.
+    pub payload: Bytes,
+}
+
+/// The caller takes the word: empty the playout, tell the peer, and answer with [`Cleared`]. From `AzureSessionActor`
+/// straight to `VcStreamActor`, in the same turn of the loop as the model's `speech_started`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Clear {
+    /// The first generation still wanted.
+    pub generation: u64,
+}
+
+/// What was played of each item that the caller did not hear in full. Answers [`Clear`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Cleared {
+    /// Per item, in order.
+    pub played: Vec<Played>,
+}
+
+/// An item of the model was sent to its end, mark included. From `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ItemPlayed(pub ItemId);
+
+/// The playout's ceiling is reached: cancel the response. From `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PlayoutFull;
+
+// === FallbackActor ===
+
+/// How the model's session fares. From `AzureSessionActor`.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub enum ModelHealth {
+    /// The first connect of the call began.
+    Connecting,
+    /// The session is set up and hears the caller.
+    Ready,
+    /// It is gone (or could not be reached).
+    Lost {
+        /// Retrying is of no use.
+        permanent: bool,
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// A prompt of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// One of the keep-alive texts.
+    KeepAlive(usize),
+    /// The last word.
+    Goodbye,
+}
+
+/// Play a prompt into the call. From `FallbackActor`; answered with [`PromptPlayed`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PlayPrompt(pub Prompt);
+
+/// The prompt was played to its end. From `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PromptPlayed(pub Prompt);
+
+/// Tell the caller's side how the fallback stands. From `FallbackActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct FallbackChanged {
+    /// `entered`, `recovered`, `gave_up`.
+    pub state: &'static str,
+    /// Why, for people.
+    pub reason: String,
+}
+
+// === CallSupervisor ===
+
+/// Let a media socket in: a call that lives is joined, else one is born on `arbiter`. From the HTTP handler, before the
+/// upgrade.
+#[derive(Message)]
+#[rtype(result = "Result<Admission, Refusal>")]
+pub struct Admit {
+    /// Which call.
+    pub call_id: CallId,
+    /// What its line will speak, if it is born now.
+    pub codec: LineCodec,
+    /// Name of the way in (`ingest`).
+    pub link: &'static str,
+    /// The worker that accepted the socket.
+    pub arbiter: ArbiterHandle,
+}
+
+/// The way into a call.
+#[derive(Clone)]
+pub struct Admission {
+    /// The call's line.
+    pub line: Addr<VcStreamActor>,
+    /// Its record.
+    pub record: Arc<CallRecord>,
+}
+
+/// Why a new call is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The service is about to stop.
+    #[error("the service is draining and takes no new calls; try another instance")]
+    Draining,
+    /// `calls.max` is reached.
+    #[error("the service carries as many calls as calls.max allows; try again later")]
+    AtCapacity,
+    /// A fault of ours; the log says which.
+    #[error("the call could not be started")]
+    Internal,
+}
+
+/// End a call, once; the first reason stands. From anybody who has cause.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub struct EndCall {
+    /// Which.
+    pub call_id: CallId,
+    /// Why.
+    pub reason: EndReason,
+    /// Say goodbye first.
+    pub goodbye: bool,
+}
+
+/// Say `stop` and go. From the supervisor to `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct CloseLine {
+    /// Why.
+    pub reason: EndReason,
+    /// Play the goodbye first.
+    pub goodbye: bool,
+    /// Close code for the socket.
+    pub code: u16,
+}
+
+/// The call is over: release what you hold. From the supervisor to the other three.
+#[derive(Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown;
+
+/// The rest of a call's actors run. From the arbiter where they were started.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ChildrenStarted {
+    /// Which call.
+    pub call_id: CallId,
+    /// They.
+    pub siblings: Siblings,
+}
+
+/// Which of a call's actors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `VcStreamActor`.
+    Line,
+    /// `TranscoderActor`.
+    Transcoder,
+    /// `AzureSessionActor`.
+    Session,
+    /// `FallbackActor`.
+    Fallback,
+}
+
+/// An actor of a call has ended, in order or by a panic. From its `stopped()`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ChildStopped {
+    /// Whose.
+    pub call_id: CallId,
+    /// Which.
+    pub role: Role,
+    /// It panicked.
+    pub panicked: bool,
+}
+
+/// Take no new calls; answered when none is left, or `timeout` passed and the rest were sent home with a goodbye.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// How long live calls may go on.
+    pub timeout: std::time::Duration,
+}
+
+/// Take no new calls and end every live one now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct EndAll {
+    /// Say goodbye first.
+    pub goodbye: bool,
+}

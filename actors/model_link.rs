@@ -1,0 +1,178 @@
+//! One socket to the model with its protocol state, and the task that writes to it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::SpawnHandle;
+use bytes::BytesMut;
+use bytestring::ByteString;
+use futures_util::{Sink, SinkExt};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use trunkline_call::CallRecord;
+use trunkline_media::AudioRing;
+use trunkline_realtime::{Session, append_event};
+
+use crate::messages::ModelChunk;
+use crate::ports::{Outgoing, SocketError};
+
+/// Events waiting for a socket that takes none. What asks for more than this is not a conversation any more.
+const MAX_EVENTS: usize = 1_024;
+/// Audio that waited goes out in pieces of at most this many milliseconds.
+const APPEND_MS: u32 = 100;
+/// How long a closing handshake may take.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
+
+/// The caller's audio on its way to the model; outlives sessions.
+pub type SharedRing = Rc<RefCell<AudioRing<ModelChunk>>>;
+
+/// One connection, from before its first packet to its end.
+pub struct ModelLink {
+    /// Tells this link's frames from those of the one before.
+    pub id: u64,
+    /// The protocol's state.
+    pub session: Session,
+    /// The pending connect, then the reader.
+    pub task: Option<SpawnHandle>,
+    outbox: Rc<Outbox>,
+}
+
+impl ModelLink {
+    /// A link that is about to connect.
+    pub fn new(id: u64, session: Session) -> Self {
+        Self { id, session, task: None, outbox: Rc::default() }
+    }
+
+    /// The socket is there: starts its writer.
+    pub fn open(&self, socket: Pin<Box<dyn Sink<Outgoing, Error = SocketError>>>, record: Arc<CallRecord>) {
+        let outbox = Rc::clone(&self.outbox);
+        actix_rt::spawn(async move {
+            if let Err(error) = write(&outbox, socket, &record).await {
+                tracing::debug!(call = %record.id, %error, "writing to the model ended");
+            }
+        });
+    }
+
+    /// Queues a message; false when the socket has taken nothing for so long that the link is dead.
+    pub fn send(&self, message: Outgoing) -> bool {
+        let mut queue = self.outbox.queue.borrow_mut();
+        if queue.messages.len() >= MAX_EVENTS {
+            return false;
+        }
+        queue.messages.push_back(message);
+        drop(queue);
+        self.outbox.wake.notify_one();
+        true
+    }
+
+    /// From now on this link's writer empties the ring.
+    pub fn feed(&self, ring: &SharedRing) {
+        self.outbox.queue.borrow_mut().audio = Some(Rc::clone(ring));
+        self.outbox.wake.notify_one();
+    }
+
+    /// There is audio in the ring.
+    pub fn wake(&self) {
+        self.outbox.wake.notify_one();
+    }
+
+    /// Ends the connection in order; the writer finishes by itself.
+    pub fn close(&self) {
+        let mut queue = self.outbox.queue.borrow_mut();
+        queue.audio = None;
+        queue.messages.clear();
+        queue.closing = true;
+        drop(queue);
+        self.outbox.wake.notify_one();
+    }
+}
+
+impl Drop for ModelLink {
+    fn drop(&mut self) {
+        // A panic may have left the queue borrowed; then the writer goes down with its worker's task anyway.
+        if let Ok(mut queue) = self.outbox.queue.try_borrow_mut() {
+            queue.audio = None;
+            queue.closing = true;
+        }
+        self.outbox.wake.notify_one();
+    }
+}
+
+#[derive(Default)]
+struct Outbox {
+    queue: RefCell<Queue>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Outgoing>,
+    audio: Option<SharedRing>,
+    closing: bool,
+}
+
+enum Next {
+    Message(Outgoing),
+    Audio { oldest: Instant },
+    Close,
+    Wait,
+}
+
+impl Outbox {
+    /// Protocol events first, then audio: pieces that waited are joined in `audio`.
+    fn next(&self, audio: &mut BytesMut) -> Next {
+        let mut queue = self.queue.borrow_mut();
+        if let Some(message) = queue.messages.pop_front() {
+            return Next::Message(message);
+        }
+        if queue.closing {
+            return Next::Close;
+        }
+        let Some(ring) = &queue.audio else { return Next::Wait };
+        let mut ring = ring.borrow_mut();
+        let mut oldest = None;
+        let mut ms = 0;
+        while let Some(chunk) = ring.front()
+            && (oldest.is_none() || ms + chunk.ms <= APPEND_MS)
+        {
+            ms += chunk.ms;
+            oldest.get_or_insert(chunk.at);
+            audio.extend_from_slice(&chunk.payload);
+            ring.pop();
+        }
+        oldest.map_or(Next::Wait, |oldest| Next::Audio { oldest })
+    }
+}
+
+async fn write(
+    outbox: &Outbox,
+    mut socket: Pin<Box<dyn Sink<Outgoing, Error = SocketError>>>,
+    record: &CallRecord,
+) -> Result<(), SocketError> {
+    let mut audio = BytesMut::new();
+    let mut event = BytesMut::new();
+    loop {
+        match outbox.next(&mut audio) {
+            Next::Message(message) => socket.send(message).await?,
+            Next::Audio { oldest } => {
+                append_event(&audio, &mut event);
+                audio.clear();
+                let text = ByteString::try_from(event.split().freeze()).map_err(|error| SocketError(error.to_string()))?;
+                socket.send(Outgoing::Text(text)).await?;
+                record.bridge.up.record(oldest.elapsed());
+            }
+            Next::Close => {
+                let close = async {
+                    socket.send(Outgoing::Close { code: 1000 }).await?;
+                    socket.close().await
+                };
+                return tokio::time::timeout(CLOSE_GRACE, close).await.unwrap_or(Ok(()));
+            }
+            Next::Wait => outbox.wake.notified().await,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the actors need of the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trunkline_call::{CallLimits, ConnectGate, FallbackSettings, RouteTable};
+use trunkline_media::ModelFormat;
+use trunkline_realtime::{SessionProfile, Timing};
+
+use crate::prompts::PromptAudio;
+
+/// Shared by all calls.
+pub struct BridgeSettings {
+    /// Bounds in time and number.
+    pub limits: CallLimits,
+    /// The dial plan.
+    pub routes: RouteTable,
+    /// By a route's place in the dial plan: what its sessions are told. `None` for routes without a model.
+    pub profiles: Vec<Option<Arc<SessionProfile>>>,
+    /// What is spoken with the model, on every route.
+    pub format: ModelFormat,
+    /// When a session counts as late, dead or old.
+    pub timing: Timing,
+    /// The model's addresses, tried in turn; never empty.
+    pub endpoints: Vec<Arc<str>>,
+    /// First wait before a lost session is replaced.
+    pub reconnect_first: Duration,
+    /// Longest such wait.
+    pub reconnect_max: Duration,
+    /// The pace of connects that all calls share.
+    pub gate: Arc<ConnectGate>,
+    /// When the caller is kept company, and for how long.
+    pub fallback: FallbackSettings,
+    /// What he hears then.
+    pub prompts: Arc<PromptAudio>,
+    /// Milliseconds since 1970 (UTC), for a session's `expires_at`.
+    pub unix_now_ms: fn() -> u64,
+}

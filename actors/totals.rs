@@ -1,0 +1,56 @@
+//! Sums over calls, for the metrics.
+
+use trunkline_call::{CallRecord, DropPlace};
+
+/// What all calls counted, ended ones included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Caller to model, in frames of 20 ms.
+    pub up_frames: u64,
+    /// Model to caller, in frames of 20 ms.
+    pub down_frames: u64,
+    /// Due ticks with an unfinished item and nothing queued.
+    pub underruns: u64,
+    /// Playout ticks late by more than one.
+    pub late_ticks: u64,
+    /// Responses of models.
+    pub responses: u64,
+    /// Responses interrupted.
+    pub interruptions: u64,
+    /// Sessions replaced.
+    pub reconnects: u64,
+    /// Outages.
+    pub fallback_entered: u64,
+    /// Prompts played.
+    pub prompts: u64,
+    up_dropped: [u64; DropPlace::ALL.len()],
+    down_dropped: [u64; DropPlace::ALL.len()],
+}
+
+impl Totals {
+    /// Adds one call's counters.
+    pub fn add(&mut self, record: &CallRecord) {
+        self.up_frames += record.up.frames();
+        self.down_frames += record.down.frames();
+        self.underruns += record.down.underruns();
+        self.late_ticks += record.down.late_ticks();
+        self.responses += record.model.responses();
+        self.interruptions += record.model.interruptions();
+        self.reconnects += record.model.reconnects();
+        self.fallback_entered += record.fallback.entered();
+        self.prompts += record.fallback.prompts();
+        for (place, (up, down)) in
+            DropPlace::ALL.into_iter().zip(self.up_dropped.iter_mut().zip(self.down_dropped.iter_mut()))
+        {
+            *up += record.up.dropped_at(place);
+            *down += record.down.dropped_at(place);
+        }
+    }
+
+    /// Frames lost: direction, place, count.
+    pub fn dropped(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
+        let up = DropPlace::ALL.into_iter().zip(self.up_dropped).map(|(place, count)| ("up", place.name(), count));
+        let down = DropPlace::ALL.into_iter().zip(self.down_dropped).map(|(place, count)| ("down", place.name(), count));
+        up.chain(down)
+    }
+}

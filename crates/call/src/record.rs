@@ -1,0 +1,274 @@
+//! One call's shared record.
+
+mod stats;
+mod view;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CallId, Termination};
+
+pub use stats::{BridgeStats, DropPlace, FallbackStats, LegStats, ModelStats, ModelStatus};
+pub use view::{
+    BridgeView, CallDetail, CallView, DownView, DropsView, FallbackView, HistogramsView,
+    LatencyView, ModelView, QuantilesView, UpView,
+};
+
+/// Most entries of a call's timeline.
+pub const MAX_TIMELINE_ENTRIES: usize = 500;
+
+/// Longest text of a timeline entry, in bytes; a longer one is cut.
+pub const MAX_NOTE_BYTES: usize = 512;
+
+/// Where a call stands, as in CALL's `state`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// An event or an outbound request told of it; no media yet.
+    #[default]
+    Announced,
+    /// Media is there, the model's first session is not.
+    Connecting,
+    /// Caller and model talk.
+    Active,
+    /// The model is away.
+    Fallback,
+    /// It is being ended.
+    Ending,
+    /// It is over.
+    Ended,
+}
+
+impl CallState {
+    /// The state as it stands in JSON and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Connecting => "connecting",
+            Self::Active => "active",
+            Self::Fallback => "fallback",
+            Self::Ending => "ending",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// Who called whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The caller called us.
+    Inbound,
+    /// We called.
+    Outbound,
+}
+
+/// What is known of a call besides its id; all of it may become known late, in any order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallFacts {
+    /// The Voice Connector's transaction.
+    pub transaction_id: Option<String>,
+    /// The SIP media application's transaction.
+    pub sma_transaction_id: Option<String>,
+    /// Who called whom.
+    pub direction: Option<Direction>,
+    /// Calling number, unmasked.
+    pub from: Option<String>,
+    /// Called number, unmasked.
+    pub to: Option<String>,
+    /// The route taken: its pattern.
+    pub route: Option<String>,
+    /// How the media comes: `ingest`, `sip`, `twilio`, ...
+    pub link: Option<String>,
+    /// Id of the model's session.
+    pub session_id: Option<String>,
+    /// What the connecting side attached to the call; not shown to operators.
+    pub metadata: Option<serde_json::Value>,
+}
+
+impl CallFacts {
+    /// Takes from `other` what is not known yet. What is known stays.
+    pub fn learn(&mut self, other: Self) {
+        fn fill<T>(known: &mut Option<T>, told: Option<T>) {
+            if known.is_none() {
+                *known = told;
+            }
+        }
+        fill(&mut self.transaction_id, other.transaction_id);
+        fill(&mut self.sma_transaction_id, other.sma_transaction_id);
+        fill(&mut self.direction, other.direction);
+        fill(&mut self.from, other.from);
+        fill(&mut self.to, other.to);
+        fill(&mut self.route, other.route);
+        fill(&mut self.link, other.link);
+        fill(&mut self.session_id, other.session_id);
+        fill(&mut self.metadata, other.metadata);
+    }
+}
+
+/// One thing that happened in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    /// When, in ms since the call's start.
+    pub at_ms: u64,
+    /// What kind of thing, in `snake_case`.
+    pub kind: &'static str,
+    /// The particulars.
+    pub text: String,
+}
+
+/// What changes rarely, behind the lock.
+#[derive(Default)]
+struct Cold {
+    facts: CallFacts,
+    state: CallState,
+    started_unix_ms: u64,
+    end: Option<(Termination, Duration)>,
+    timeline: Vec<TimelineEntry>,
+    timeline_dropped: u64,
+}
+
+/// One call's record, shared by all that work on the call and all that look at it.
+///
+/// Counters are relaxed atomics with one writer each. A panic of a writer loses nothing that was written.
+pub struct CallRecord {
+    /// The call.
+    pub id: CallId,
+    /// Caller to model.
+    pub up: LegStats,
+    /// Model to caller.
+    pub down: LegStats,
+    /// The model's session.
+    pub model: ModelStats,
+    /// Our own share of latency.
+    pub bridge: BridgeStats,
+    /// Outages.
+    pub fallback: FallbackStats,
+    cold: Mutex<Cold>,
+}
+
+impl CallRecord {
+    /// The record of a call that is [`CallState::Announced`] at `started_unix_ms` (ms since 1970, UTC).
+    #[must_use]
+    pub fn new(id: CallId, started_unix_ms: u64) -> Self {
+        Self {
+            id,
+            up: LegStats::default(),
+            down: LegStats::default(),
+            model: ModelStats::default(),
+            bridge: BridgeStats::default(),
+            fallback: FallbackStats::default(),
+            cold: Mutex::new(Cold {
+                started_unix_ms,
+                ..Cold::default()
+            }),
+        }
+    }
+
+    /// Where the call stands.
+    #[must_use]
+    pub fn state(&self) -> CallState {
+        self.cold().state
+    }
+
+    /// Moves the call on. A call that ended stays ended: returns false. [`CallRecord::end`] alone ends it,
+    /// so `Ended` is not taken here.
+    pub fn set_state(&self, state: CallState) -> bool {
+        let mut cold = self.cold();
+        let taken = cold.state != CallState::Ended && state != CallState::Ended;
+        if taken {
+            cold.state = state;
+        }
+        taken
+    }
+
+    /// A copy of what is known of the call.
+    #[must_use]
+    pub fn facts(&self) -> CallFacts {
+        self.cold().facts.clone()
+    }
+
+    /// Changes what is known of the call. `change` runs under the record's lock: it must not call the record.
+    pub fn update<R>(&self, change: impl FnOnce(&mut CallFacts) -> R) -> R {
+        change(&mut self.cold().facts)
+    }
+
+    /// Whether operators may mean this call by `id`: its call id, transaction id or SMA transaction id.
+    #[must_use]
+    pub fn is_known_as(&self, id: &str) -> bool {
+        let cold = self.cold();
+        self.id.as_str() == id
+            || cold.facts.transaction_id.as_deref() == Some(id)
+            || cold.facts.sma_transaction_id.as_deref() == Some(id)
+    }
+
+    /// When the call started, in ms since 1970, UTC.
+    #[must_use]
+    pub fn started_unix_ms(&self) -> u64 {
+        self.cold().started_unix_ms
+    }
+
+    /// Ends the call, `duration` after its start. The first ending wins: returns false for every later one.
+    pub fn end(&self, termination: Termination, duration: Duration) -> bool {
+        let mut cold = self.cold();
+        let first = cold.end.is_none();
+        if first {
+            cold.end = Some((termination, duration));
+            cold.state = CallState::Ended;
+        }
+        first
+    }
+
+    /// How the call ended and how long it was, once it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<(Termination, Duration)> {
+        self.cold().end
+    }
+
+    /// Adds to the timeline, `at_ms` after the call's start. The text must hold no secret. Once the timeline is full
+    /// the newest are left out and counted: how a call began explains more than how its noise went on.
+    pub fn note(&self, at_ms: u64, kind: &'static str, mut text: String) {
+        if text.len() > MAX_NOTE_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_NOTE_BYTES - '…'.len_utf8()));
+            text.push('…');
+        }
+        let mut cold = self.cold();
+        if cold.timeline.len() < MAX_TIMELINE_ENTRIES {
+            cold.timeline.push(TimelineEntry { at_ms, kind, text });
+        } else {
+            cold.timeline_dropped += 1;
+        }
+    }
+
+    /// CALL as operators see it, `age` after the call's start (an ended call keeps its own duration).
+    #[must_use]
+    pub fn view(&self, age: Duration, reveal_numbers: bool) -> CallView {
+        CallView::of(self, &self.cold(), age, reveal_numbers)
+    }
+
+    /// CALL with timeline and histograms.
+    #[must_use]
+    pub fn detail(&self, age: Duration, reveal_numbers: bool) -> CallDetail {
+        CallDetail::of(self, &self.cold(), age, reveal_numbers)
+    }
+
+    /// A panic under the lock is no reason to lose the call's record: each field is whole at any time.
+    fn cold(&self) -> MutexGuard<'_, Cold> {
+        self.cold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for CallRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Numbers are left out: a debug line must not unmask them.
+        f.debug_struct("CallRecord")
+            .field("id", &self.id)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

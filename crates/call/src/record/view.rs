@@ -1,0 +1,350 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::Serialize;
+use trunkline_media::LatencyHistogram;
+
+use super::{
+    CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus,
+    TimelineEntry,
+};
+use crate::{CallId, CallResult, EndReason, FallbackState, mask_number};
+
+/// The last moment RFC 3339 can write, in ms since 1970: 9999-12-31T23:59:59.999Z.
+const LAST_RFC3339_MS: u64 = 253_402_300_799_999;
+
+/// CALL, as the admin listener gives it. Every key is always there, `null` where unknown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallView {
+    /// The call.
+    pub call_id: CallId,
+    /// The Voice Connector's transaction.
+    pub transaction_id: Option<String>,
+    /// The SIP media application's transaction.
+    pub sma_transaction_id: Option<String>,
+    /// Where the call stands.
+    pub state: CallState,
+    /// Who called whom.
+    pub direction: Option<Direction>,
+    /// Calling number, masked unless revealed.
+    pub from: Option<String>,
+    /// Called number, masked unless revealed.
+    pub to: Option<String>,
+    /// The route's pattern.
+    pub route: Option<String>,
+    /// How the media comes.
+    pub link: Option<String>,
+    /// RFC 3339, UTC, with milliseconds.
+    pub started_at: String,
+    /// Age of the call, or its length once ended.
+    pub duration_ms: u64,
+    /// Why it ended.
+    pub end_reason: Option<EndReason>,
+    /// Caller to model.
+    pub up: UpView,
+    /// Model to caller.
+    pub down: DownView,
+    /// The model's session.
+    pub model: ModelView,
+    /// Our own share of latency.
+    pub bridge: BridgeView,
+    /// Outages.
+    pub fallback: FallbackView,
+}
+
+/// Caller to model. Frames are 20 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UpView {
+    /// Frames taken from the caller.
+    pub frames: u64,
+    /// Frames a second, lately.
+    pub fps: f64,
+    /// Frames lost.
+    pub dropped: u64,
+    /// Audio that waits, in ms.
+    pub queued_ms: u64,
+}
+
+/// Model to caller. Frames are 20 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DownView {
+    /// Frames played to the caller.
+    pub frames: u64,
+    /// Frames a second, lately.
+    pub fps: f64,
+    /// Frames lost.
+    pub dropped: u64,
+    /// Audio that waits, in ms.
+    pub queued_ms: u64,
+    /// Due ticks with an unfinished item and nothing queued.
+    pub underruns: u64,
+}
+
+/// The model's session.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelView {
+    /// Where it stands.
+    pub state: ModelStatus,
+    /// Its id.
+    pub session_id: Option<String>,
+    /// Sessions opened in the place of lost ones.
+    pub reconnects: u64,
+    /// Responses begun.
+    pub responses: u64,
+    /// Responses the caller interrupted.
+    pub interruptions: u64,
+    /// End of the caller's turn to first audio, in ms.
+    pub response_latency_ms: LatencyView,
+}
+
+/// Latencies in ms, to a thousandth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct LatencyView {
+    /// The latest.
+    pub last: Option<f64>,
+    /// Median.
+    pub p50: Option<f64>,
+    /// 95 % are below.
+    pub p95: Option<f64>,
+    /// 99 % are below.
+    pub p99: Option<f64>,
+}
+
+/// Our own share of latency.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BridgeView {
+    /// Socket in to model socket out.
+    pub up_ms: QuantilesView,
+    /// Model socket in to ready for playout.
+    pub down_ms: QuantilesView,
+}
+
+/// Latencies in ms, to a thousandth.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct QuantilesView {
+    /// Median.
+    pub p50: Option<f64>,
+    /// 99 % are below.
+    pub p99: Option<f64>,
+}
+
+/// Outages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct FallbackView {
+    /// Where the fallback stands.
+    pub state: FallbackState,
+    /// Outages so far.
+    pub entered: u64,
+    /// Prompts played so far.
+    pub prompts: u64,
+}
+
+/// CALL with all that is kept of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CallDetail {
+    /// CALL.
+    #[serde(flatten)]
+    pub call: CallView,
+    /// Whose side failed, once ended.
+    pub result: Option<CallResult>,
+    /// What happened, oldest first.
+    pub timeline: Vec<TimelineEntry>,
+    /// Entries left out because the timeline was full.
+    pub timeline_dropped: u64,
+    /// Latencies.
+    pub histograms: HistogramsView,
+    /// Frames lost, by place.
+    pub drops: DropsView,
+}
+
+/// Latencies as pairs of a bucket's upper bound in ms and what fell into it; empty buckets are left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistogramsView {
+    /// Socket in to model socket out.
+    pub up_ms: Vec<(f64, u64)>,
+    /// Model socket in to ready for playout.
+    pub down_ms: Vec<(f64, u64)>,
+    /// End of the caller's turn to first audio.
+    pub response_latency_ms: Vec<(f64, u64)>,
+}
+
+/// Frames lost, by [`DropPlace::name`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DropsView {
+    /// Caller to model.
+    pub up: BTreeMap<&'static str, u64>,
+    /// Model to caller.
+    pub down: BTreeMap<&'static str, u64>,
+}
+
+impl CallView {
+    pub(super) fn of(
+        record: &CallRecord,
+        cold: &Cold,
+        age: Duration,
+        reveal_numbers: bool,
+    ) -> Self {
+        let show = |number: &Option<String>| {
+            number.as_deref().map(|number| {
+                if reveal_numbers {
+                    number.to_owned()
+                } else {
+                    mask_number(number)
+                }
+            })
+        };
+        let facts = &cold.facts;
+        let over = cold.end.is_some();
+        let started = Duration::from_millis(cold.started_unix_ms.min(LAST_RFC3339_MS));
+        Self {
+            call_id: record.id.clone(),
+            transaction_id: facts.transaction_id.clone(),
+            sma_transaction_id: facts.sma_transaction_id.clone(),
+            state: cold.state,
+            direction: facts.direction,
+            from: show(&facts.from),
+            to: show(&facts.to),
+            route: facts.route.clone(),
+            link: facts.link.clone(),
+            started_at: humantime::format_rfc3339_millis(UNIX_EPOCH + started).to_string(),
+            duration_ms: whole_ms(cold.end.map_or(age, |(_, duration)| duration)),
+            end_reason: cold.end.map(|(termination, _)| termination.reason),
+            up: UpView::of(&record.up, over),
+            down: DownView::of(&record.down, over),
+            model: ModelView::of(&record.model, facts.session_id.clone(), over),
+            bridge: BridgeView {
+                up_ms: QuantilesView::of(&record.bridge.up),
+                down_ms: QuantilesView::of(&record.bridge.down),
+            },
+            fallback: FallbackView {
+                state: record.fallback.state(),
+                entered: record.fallback.entered(),
+                prompts: record.fallback.prompts(),
+            },
+        }
+    }
+}
+
+impl UpView {
+    // Rate and queue are of the moment: an ended call has none, even if its writer could not say so any more.
+    fn of(leg: &LegStats, over: bool) -> Self {
+        let (fps, queued_ms) = if over {
+            (0.0, 0)
+        } else {
+            (leg.fps(), leg.queued_ms())
+        };
+        Self {
+            frames: leg.frames(),
+            fps,
+            dropped: leg.dropped(),
+            queued_ms,
+        }
+    }
+}
+
+impl DownView {
+    fn of(leg: &LegStats, over: bool) -> Self {
+        let UpView {
+            frames,
+            fps,
+            dropped,
+            queued_ms,
+        } = UpView::of(leg, over);
+        Self {
+            frames,
+            fps,
+            dropped,
+            queued_ms,
+            underruns: leg.underruns(),
+        }
+    }
+}
+
+impl ModelView {
+    fn of(model: &ModelStats, session_id: Option<String>, over: bool) -> Self {
+        let state = match model.state() {
+            ModelStatus::Lost => ModelStatus::Lost,
+            _ if over => ModelStatus::Off,
+            state => state,
+        };
+        let quantile = |q| model.response_latency.quantile(q).map(millis);
+        Self {
+            state,
+            session_id,
+            reconnects: model.reconnects(),
+            responses: model.responses(),
+            interruptions: model.interruptions(),
+            response_latency_ms: LatencyView {
+                last: model.last_latency().map(millis),
+                p50: quantile(0.5),
+                p95: quantile(0.95),
+                p99: quantile(0.99),
+            },
+        }
+    }
+}
+
+impl QuantilesView {
+    fn of(histogram: &LatencyHistogram) -> Self {
+        Self {
+            p50: histogram.quantile(0.5).map(millis),
+            p99: histogram.quantile(0.99).map(millis),
+        }
+    }
+}
+
+impl CallDetail {
+    pub(super) fn of(
+        record: &CallRecord,
+        cold: &Cold,
+        age: Duration,
+        reveal_numbers: bool,
+    ) -> Self {
+        Self {
+            call: CallView::of(record, cold, age, reveal_numbers),
+            result: cold.end.map(|(termination, _)| termination.result),
+            timeline: cold.timeline.clone(),
+            timeline_dropped: cold.timeline_dropped,
+            histograms: HistogramsView {
+                up_ms: buckets(&record.bridge.up),
+                down_ms: buckets(&record.bridge.down),
+                response_latency_ms: buckets(&record.model.response_latency),
+            },
+            drops: DropsView {
+                up: drops(&record.up),
+                down: drops(&record.down),
+            },
+        }
+    }
+}
+
+fn buckets(histogram: &LatencyHistogram) -> Vec<(f64, u64)> {
+    histogram
+        .buckets()
+        .into_iter()
+        .map(|(upper, count)| (millis(upper), count))
+        .collect()
+}
+
+fn drops(leg: &LegStats) -> BTreeMap<&'static str, u64> {
+    DropPlace::ALL
+        .into_iter()
+        .map(|place| (place.name(), leg.dropped_at(place)))
+        .collect()
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Ms to a thousandth: finer than the histograms are, and short in JSON.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}

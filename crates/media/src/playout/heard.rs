@@ -1,0 +1,112 @@
+//! What the caller can have heard: the peer buffers, so that sent is not yet heard.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::item::Tally;
+
+/// A peer that says it is further behind than this is not believed.
+const MAX_LAG: Duration = Duration::from_secs(5);
+/// An answer to a mark older than this teaches nothing any more.
+const KEEP_DONE: Duration = Duration::from_secs(30);
+/// So many items whose mark is out are remembered at most.
+const MAX_DONE: usize = 64;
+
+/// An item whose mark is out.
+#[derive(Debug)]
+pub(super) struct Done<K> {
+    pub(super) key: K,
+    pub(super) serial: u64,
+    pub(super) tally: Tally,
+    marked_at: Instant,
+    /// The peer answered this mark or a later one.
+    heard: bool,
+}
+
+/// A frame that was sent a short while ago.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    at: Instant,
+    serial: u64,
+    audio: u64,
+}
+
+/// Frames of the last seconds and items of the last half minute.
+#[derive(Debug)]
+pub(super) struct Heard<K> {
+    done: VecDeque<Done<K>>,
+    sent: VecDeque<Sent>,
+    lag: Duration,
+}
+
+impl<K: PartialEq> Heard<K> {
+    pub(super) fn new() -> Self {
+        Self { done: VecDeque::new(), sent: VecDeque::new(), lag: Duration::ZERO }
+    }
+
+    /// A frame with `audio` bytes of item `serial` was sent.
+    pub(super) fn sent(&mut self, at: Instant, serial: u64, audio: u64) {
+        while self.sent.front().is_some_and(|frame| at.saturating_duration_since(frame.at) >= MAX_LAG) {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(Sent { at, serial, audio });
+    }
+
+    /// The last frame sent did not go out after all.
+    pub(super) fn unsent(&mut self) {
+        self.sent.pop_back();
+    }
+
+    /// The mark of an item went out.
+    pub(super) fn marked(&mut self, now: Instant, key: K, serial: u64, tally: Tally) {
+        self.done.push_back(Done { key, serial, tally, marked_at: now, heard: false });
+        while self.done.len() > MAX_DONE
+            || self.done.front().is_some_and(|item| now.saturating_duration_since(item.marked_at) > KEEP_DONE)
+        {
+            self.done.pop_front();
+        }
+    }
+
+    /// The peer answered the mark of `key`: everything before it was heard, and the peer's lag is known.
+    pub(super) fn answered(&mut self, now: Instant, key: &K) {
+        let Some(index) = self.done.iter().rposition(|item| item.key == *key) else {
+            return;
+        };
+        let Some(item) = self.done.get(index).filter(|item| !item.heard) else {
+            return;
+        };
+        self.lag = now.saturating_duration_since(item.marked_at).min(MAX_LAG);
+        self.done.iter_mut().take(index + 1).for_each(|item| item.heard = true);
+    }
+
+    pub(super) fn is_done(&self, key: &K) -> bool {
+        self.done.iter().any(|item| item.key == *key)
+    }
+
+    pub(super) fn done_mut(&mut self, serial: u64) -> Option<&mut Done<K>> {
+        self.done.iter_mut().rev().find(|item| item.serial == serial)
+    }
+
+    /// Bytes of item `serial` that the peer still holds back.
+    pub(super) fn unheard(&self, now: Instant, serial: u64) -> u64 {
+        let recent = self.sent.iter().rev().take_while(|frame| frame.at + self.lag > now);
+        recent.filter(|frame| frame.serial == serial).map(|frame| frame.audio).sum()
+    }
+
+    /// Takes the items that may not have been heard to their end, and forgets all others.
+    pub(super) fn drain_open(&mut self, now: Instant) -> impl Iterator<Item = Done<K>> {
+        let lag = self.lag;
+        let open = move |item: &Done<K>| item.tally.refused > 0 || !(item.heard || item.marked_at + lag <= now);
+        std::mem::take(&mut self.done).into_iter().filter(open)
+    }
+
+    /// Bytes of a finished item that the peer still holds back: none once it answered.
+    pub(super) fn unheard_of(&self, now: Instant, item: &Done<K>) -> u64 {
+        if item.heard { 0 } else { self.unheard(now, item.serial) }
+    }
+
+    /// Forgets the frames sent. The lag stays: the peer is the same.
+    pub(super) fn clear_sent(&mut self) {
+        self.sent.clear();
+    }
+}

@@ -1,0 +1,357 @@
+//! The service: built from the configuration, run, drained.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix::{Actor, Addr};
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use trunkline_actors::call_supervisor::{CallSupervisor, TransportFactory};
+use trunkline_actors::messages::{Drain, EndAll};
+use trunkline_actors::ports::ModelTransport;
+use trunkline_actors::prompts::PromptAudio;
+use trunkline_actors::registry::Registry;
+use trunkline_actors::settings::BridgeSettings;
+use trunkline_call::{ConnectGate, FallbackSettings};
+use trunkline_realtime::Api;
+use trunkline_simulator::{SimHandle, SimOptions, SimServer};
+
+use crate::cli::announce_listening;
+use crate::http::auth::Secured;
+use crate::http::{Lifecycle, Shared, admin, health, ingest, metrics};
+use crate::links::socket::Heartbeat;
+use crate::model::{Auth, AwcTransport, BadKey, TlsSetupError, TransportSettings, WarmSettings, WarmTransport};
+use crate::settings::{ModelAuth, RouteKind, Settings, TlsSettings};
+use crate::{prompts, tls};
+
+/// What the kernel may hold of a call's audio before the socket refuses more: a stalled caller must show as drops here,
+/// not as minutes of old speech there. The kernel doubles it.
+const SEND_BUFFER: usize = 4_096;
+/// Data that a peer does not acknowledge for this long means that it is gone.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+const BACKLOG: i32 = 1_024;
+/// How long closing handshakes may hold up the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Why the service did not start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// A listener's address cannot be had.
+    #[error("{key} = {addr}: cannot listen: {error}")]
+    Listen {
+        /// Configuration key.
+        key: &'static str,
+        /// Address.
+        addr: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Certificate or key of the media listener.
+    #[error("{0}")]
+    Tls(#[from] tls::TlsError),
+    /// Trust towards the model.
+    #[error("{0}")]
+    ModelTls(#[from] TlsSetupError),
+    /// The model's key cannot be sent.
+    #[error("realtime.api_key: {0}")]
+    Key(#[from] BadKey),
+    /// A prompt cannot be read.
+    #[error("{0}")]
+    Prompt(#[from] prompts::PromptError),
+    /// Anything of the system's.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// The service, listening.
+pub struct Running {
+    /// Where callers' media comes in.
+    pub media_addr: SocketAddr,
+    /// Where operators come in.
+    pub admin_addr: SocketAddr,
+    shared: web::Data<Shared>,
+    drain_timeout: Duration,
+    servers: Vec<ServerHandle>,
+    simulator: Option<SimHandle>,
+}
+
+/// Runs the service until it is told to end.
+///
+/// # Errors
+/// [`AppError`] when it cannot start.
+pub fn serve(settings: Settings) -> Result<(), AppError> {
+    actix::System::new().block_on(async {
+        let signals = Signals::install()?;
+        start(settings, true).await?.run(signals).await;
+        Ok(())
+    })
+}
+
+/// Starts the service for a caller in this process, in an actix System; nothing is printed.
+///
+/// # Errors
+/// [`AppError`].
+pub async fn start_embedded(settings: Settings) -> Result<Running, AppError> {
+    start(settings, false).await
+}
+
+/// Starts every listener, in an actix System. With `announce_listeners` each prints its line on stdout.
+///
+/// # Errors
+/// [`AppError`].
+async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, AppError> {
+    // A second start in one process (tests) finds the provider in place.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let prompts = prompts::load(&settings.fallback)?;
+    let media_tls = settings.media.tls.as_ref().map(server_tls).transpose()?;
+    let media = listener("media.listen", settings.media.listen)?;
+    let admin = listener("admin.listen", settings.admin.listen)?;
+    let (media_addr, admin_addr) = (media.local_addr()?, admin.local_addr()?);
+
+    let mut endpoints: Vec<Arc<str>> = settings.realtime.urls.iter().map(|url| Arc::from(url.as_str())).collect();
+    let mut simulator = None;
+    if endpoints.is_empty() {
+        let (addr, handle) = embedded_simulator()?;
+        endpoints.push(simulator_url(settings.realtime.api, addr).into());
+        simulator = Some(handle);
+        if announce_listeners {
+            announce_listening("sim", addr);
+        }
+    }
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let bridge = bridge_settings(&settings, endpoints, prompts);
+    let transport = transport_factory(&settings, &bridge, workers)?;
+    let registry = Arc::new(Registry::default());
+    let supervisor = CallSupervisor::new(Arc::clone(&bridge), Arc::clone(&registry), transport).start();
+    let shared = web::Data::new(shared(&settings, supervisor, registry));
+
+    let data = shared.clone();
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(media_routes))
+        .workers(workers)
+        .tcp_nodelay(true)
+        .shutdown_timeout(1)
+        .disable_signals();
+    let server = match media_tls {
+        None => server.listen(media)?,
+        Some(config) => server.listen_rustls_0_23(media, config)?,
+    };
+    let media_server = server.run();
+    let data = shared.clone();
+    let admin_server = HttpServer::new(move || {
+        App::new().wrap(from_fn(admin::require_token)).app_data(data.clone()).configure(admin_routes)
+    })
+    .workers(1)
+    .tcp_nodelay(true)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .listen(admin)?
+    .run();
+
+    let servers = vec![media_server.handle(), admin_server.handle()];
+    actix_rt::spawn(media_server);
+    actix_rt::spawn(admin_server);
+    shared.lifecycle.started();
+    if announce_listeners {
+        announce_listening("media", media_addr);
+        announce_listening("admin", admin_addr);
+    }
+    let drain_timeout = settings.calls.drain_timeout;
+    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, simulator })
+}
+
+impl Running {
+    /// Until SIGTERM, SIGINT or an operator ends it: first in order, on a second signal at once.
+    async fn run(self, mut signals: Signals) {
+        tokio::select! {
+            () = signals.next() => self.shared.lifecycle.ask_to_drain(),
+            () = self.shared.lifecycle.drain_asked() => {}
+        }
+        tracing::info!(live = self.shared.registry.live(), timeout = ?self.drain_timeout, "draining: no new calls");
+        tokio::select! {
+            _ = self.shared.supervisor.send(Drain { timeout: self.drain_timeout }) => {}
+            () = signals.next() => tracing::warn!(live = self.shared.registry.live(), "ending now"),
+        }
+        self.stop().await;
+    }
+
+    /// Ends every call at once and stops listening.
+    pub async fn stop(self) {
+        let _ = self.shared.supervisor.send(EndAll { goodbye: false }).await;
+        tokio::time::sleep(LAST_WORDS).await;
+        for server in &self.servers {
+            server.stop(true).await;
+        }
+        if let Some(simulator) = &self.simulator {
+            simulator.stop().await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// The signals that end the service.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn media_routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/ingest", web::get().to(ingest::ingest))
+        .route("/healthz", web::get().to(health::healthz))
+        .route("/readyz", web::get().to(health::readyz));
+}
+
+fn admin_routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/healthz", web::get().to(health::healthz))
+        .route("/readyz", web::get().to(health::readyz))
+        .route("/metrics", web::get().to(metrics::metrics))
+        .route("/admin/calls", web::get().to(admin::list))
+        .route("/admin/calls/{id}", web::get().to(admin::one))
+        .route("/admin/calls/{id}/listen", web::get().to(admin::listen))
+        .route("/admin/calls/{id}/hangup", web::post().to(admin::hang_up))
+        .route("/admin/drain", web::post().to(admin::drain));
+}
+
+/// A listener whose accepted sockets inherit a small send buffer and a limit on unacknowledged data.
+fn listener(key: &'static str, addr: SocketAddr) -> Result<TcpListener, AppError> {
+    let open = || -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    open().map_err(|error| AppError::Listen { key, addr, error })
+}
+
+fn server_tls(settings: &TlsSettings) -> Result<rustls::ServerConfig, tls::TlsError> {
+    tls::server_config(&settings.cert_file, &settings.key_file)
+}
+
+fn embedded_simulator() -> Result<(SocketAddr, SimHandle), AppError> {
+    let server = SimServer::bind(SocketAddr::from(([127, 0, 0, 1], 0)), SimOptions::default())?;
+    let (addr, handle) = (server.addr(), server.handle());
+    actix_rt::spawn(server.run());
+    Ok((addr, handle))
+}
+
+/// The simulator's address in the shape of each API.
+pub(crate) fn simulator_url(api: Api, addr: SocketAddr) -> String {
+    match api {
+        Api::Ga => format!("ws://{addr}/openai/v1/realtime?model=gpt-realtime"),
+        Api::Preview => {
+            format!("ws://{addr}/openai/realtime?api-version=2025-04-01-preview&deployment=gpt-realtime")
+        }
+        Api::VoiceLive => format!("ws://{addr}/voice-live/realtime?api-version=2026-07-15&model=gpt-realtime"),
+    }
+}
+
+fn bridge_settings(settings: &Settings, endpoints: Vec<Arc<str>>, prompts: PromptAudio) -> Arc<BridgeSettings> {
+    let realtime = &settings.realtime;
+    let profiles = settings.routes.iter().map(|route| match &route.kind {
+        RouteKind::Model(own) => Some(Arc::new(realtime.profile(own, Vec::new()))),
+        RouteKind::Echo | RouteKind::Reject => None,
+    });
+    Arc::new(BridgeSettings {
+        limits: settings.call_limits(),
+        routes: settings.route_table(),
+        profiles: profiles.collect(),
+        format: realtime.format,
+        timing: realtime.timing(),
+        endpoints,
+        reconnect_first: realtime.reconnect_first,
+        reconnect_max: realtime.reconnect_max,
+        gate: Arc::new(ConnectGate::new(realtime.connects_per_second, tokio::time::Instant::now().into_std())),
+        fallback: FallbackSettings {
+            prompts: prompts.keepalive_prompts(),
+            pause: settings.fallback.pause,
+            max_duration: settings.fallback.max_duration,
+            ..FallbackSettings::default()
+        },
+        prompts: Arc::new(prompts),
+        unix_now_ms,
+    })
+}
+
+/// Builds one transport a worker; every call on it shares that.
+fn transport_factory(
+    settings: &Settings,
+    bridge: &Arc<BridgeSettings>,
+    workers: usize,
+) -> Result<TransportFactory, AppError> {
+    thread_local! {
+        static TRANSPORT: std::cell::OnceCell<Rc<dyn ModelTransport>> = const { std::cell::OnceCell::new() };
+    }
+    let realtime = &settings.realtime;
+    let auth = match (&realtime.api_key, realtime.auth) {
+        (None, _) if settings.realtime.urls.is_empty() => Auth::api_key("simulator")?,
+        (None, _) => Auth::none(),
+        (Some(key), ModelAuth::ApiKey) => Auth::api_key(key.expose())?,
+        (Some(key), ModelAuth::Bearer) => Auth::bearer(key.expose())?,
+    };
+    let transport = Arc::new(TransportSettings::new(auth, None::<&Path>, realtime.connect_timeout)?);
+    let warm = WarmSettings {
+        connect_timeout: realtime.connect_timeout,
+        ping: realtime.ping,
+        stall_timeout: realtime.stall_timeout,
+        backoff_first: realtime.reconnect_first,
+        backoff_max: realtime.reconnect_max,
+        ..WarmSettings::new(
+            bridge.endpoints.first().map(ToString::to_string).unwrap_or_default(),
+            realtime.warm_sessions.div_ceil(workers),
+        )
+    };
+    let gate = Arc::clone(&bridge.gate);
+    Ok(Arc::new(move || {
+        TRANSPORT.with(|cell| {
+            let build = || -> Rc<dyn ModelTransport> {
+                let awc: Rc<dyn ModelTransport> = Rc::new(AwcTransport::new(Arc::clone(&transport)));
+                if warm.sessions == 0 { awc } else { Rc::new(WarmTransport::new(awc, &gate, warm.clone())) }
+            };
+            Rc::clone(cell.get_or_init(build))
+        })
+    }))
+}
+
+fn shared(settings: &Settings, supervisor: Addr<CallSupervisor>, registry: Arc<Registry>) -> Shared {
+    Shared {
+        supervisor,
+        registry,
+        ingest: Secured::new(settings.ingest.secret.as_ref()),
+        allowed_origins: settings.ingest.allowed_origins.clone(),
+        heartbeat: Heartbeat { every: settings.ingest.heartbeat, timeout: settings.ingest.heartbeat_timeout },
+        admin: Secured::new(settings.admin.token.as_ref()),
+        mask_numbers: settings.log.mask_numbers,
+        max_calls: settings.calls.max.unwrap_or(0),
+        lifecycle: Lifecycle::default(),
+    }
+}
+
+fn unix_now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,101 @@
+//! `trunkline call`: the telephone against any running service.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::phone::{self, Doing, Patience, PhoneError, PhoneOptions, PhoneReport, Progress, wav};
+use super::{Failure, demo, print, say};
+use crate::settings::{LogFormat, Secret};
+use crate::telemetry;
+
+/// Environment variable with the secret of `/ingest`.
+const SECRET: &str = "TRUNKLINE_SECRET";
+
+#[derive(Debug, Args)]
+pub(super) struct CallArgs {
+    /// Address of the service: ws://HOST:PORT/ingest or wss://...; further query parameters of /ingest may follow
+    #[arg(long, value_name = "WS_URL")]
+    url: String,
+    /// What the caller says (16-bit PCM, mu-law or A-law WAV); without it a bundled sentence
+    #[arg(long, value_name = "IN.wav")]
+    wav: Option<PathBuf>,
+    /// Where to write what the caller heard (8 kHz mono 16-bit WAV)
+    #[arg(long, value_name = "HEARD.wav")]
+    out: Option<PathBuf>,
+    /// Call id; made up without it
+    #[arg(long, value_name = "ID")]
+    call_id: Option<String>,
+}
+
+pub(super) fn run(args: CallArgs) -> Result<(), Failure> {
+    telemetry::init(LogFormat::Pretty, "warn").map_err(Failure::job)?;
+    let options = PhoneOptions {
+        url: args.url,
+        call_id: args.call_id,
+        secret: secret()?,
+        words: words(args.wav.as_deref())?,
+        patience: Patience::default(),
+        progress: Box::new(|progress| say(&progress_line(progress))),
+    };
+    let report = actix_rt::System::new().block_on(phone::place_call(options));
+    let report = report.map_err(failure)?;
+    show(&report, args.out.as_deref())
+}
+
+/// What the caller says: the file, or the bundled sentence.
+pub(super) fn words(file: Option<&Path>) -> Result<Vec<i16>, Failure> {
+    match file {
+        // A file that cannot be used is wrong usage.
+        Some(path) => wav::read(path).map_err(|error| Failure::Usage(format!("--wav {error}"))),
+        None => demo::bundled_words(),
+    }
+}
+
+/// Writes the recording and prints the telephone's table.
+pub(super) fn show(report: &PhoneReport, out: Option<&Path>) -> Result<(), Failure> {
+    if let Some(path) = out {
+        wav::write(path, &report.heard).map_err(Failure::job)?;
+    }
+    let table = format!("at the telephone\n{report}");
+    print(table.trim_end()).map_err(Failure::job)?;
+    if let Some(path) = out {
+        print(&format!("  {:<18}{}", "heard", path.display())).map_err(Failure::job)?;
+    }
+    Ok(())
+}
+
+/// A bad address is wrong usage, everything else a job that failed.
+pub(super) fn failure(error: PhoneError) -> Failure {
+    match error {
+        PhoneError::BadUrl { .. } => Failure::Usage(format!("--url: {error}")),
+        _ => Failure::job(error),
+    }
+}
+
+pub(super) fn progress_line(progress: &Progress) -> String {
+    let doing = match progress.doing {
+        Doing::Speaking => "speaking",
+        Doing::Waiting => "waiting",
+        Doing::Listening => "listening",
+        Doing::Done => "hanging up",
+    };
+    let fallback = if progress.fallback { ", the model is away" } else { "" };
+    format!(
+        "{:>4} s  {doing:<10} {:>6} frames out, {:>6} in{fallback}",
+        progress.elapsed.as_secs(),
+        progress.frames_out,
+        progress.frames_in
+    )
+}
+
+fn secret() -> Result<Option<Secret>, Failure> {
+    let Some(secret) = std::env::var_os(SECRET).filter(|secret| !secret.is_empty()) else {
+        return Ok(None);
+    };
+    let sendable = |secret: &String| secret.bytes().all(|byte| (0x20..0x7F).contains(&byte));
+    match secret.into_string().ok().filter(sendable) {
+        Some(secret) => Ok(Some(Secret::new(secret))),
+        None => Err(Failure::Usage(format!("{SECRET} holds a character that cannot be sent in a header; allowed: printable ASCII"))),
+    }
+}

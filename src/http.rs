@@ -1,0 +1,97 @@
+//! The two listeners' surfaces, one file each.
+
+pub(crate) mod admin;
+pub(crate) mod auth;
+pub(crate) mod health;
+pub(crate) mod ingest;
+pub(crate) mod metrics;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::Addr;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde_json::json;
+use tokio::sync::Notify;
+use trunkline_actors::call_supervisor::CallSupervisor;
+use trunkline_actors::messages::Refusal;
+use trunkline_actors::registry::Registry;
+
+use crate::links::socket::Heartbeat;
+use auth::Secured;
+
+/// What every request may need.
+pub(crate) struct Shared {
+    pub(crate) supervisor: Addr<CallSupervisor>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) ingest: Secured,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) admin: Secured,
+    pub(crate) mask_numbers: bool,
+    pub(crate) max_calls: usize,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+/// Where the service is in its life.
+#[derive(Default)]
+pub(crate) struct Lifecycle {
+    ready: AtomicBool,
+    draining: AtomicBool,
+    drain_asked: Notify,
+}
+
+impl Lifecycle {
+    /// All listeners accept.
+    pub(crate) fn started(&self) {
+        self.ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the service has started.
+    pub(crate) fn is_started(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Asks for an orderly end, as SIGTERM does.
+    pub(crate) fn ask_to_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.drain_asked.notify_one();
+    }
+
+    /// Waits until an operator asks for an orderly end.
+    pub(crate) async fn drain_asked(&self) {
+        self.drain_asked.notified().await;
+    }
+
+    /// Whether new calls are refused.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// A refusal in the contract's words: `{"error":{"code","message"}}`.
+pub(crate) fn refuse(status: StatusCode, code: &str, message: impl Into<String>) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header(("retry-after", RETRY_AFTER.as_secs().to_string()));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response.insert_header(("www-authenticate", "Bearer"));
+    }
+    response.json(json!({"error": {"code": code, "message": message.into()}}))
+}
+
+/// Another instance, or this one after a call or two, is worth a try then.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The refusal of a new call.
+pub(crate) fn refuse_call(refusal: Refusal) -> HttpResponse {
+    let (status, code) = match refusal {
+        Refusal::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        Refusal::AtCapacity => (StatusCode::SERVICE_UNAVAILABLE, "at_capacity"),
+        Refusal::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    };
+    refuse(status, code, refusal.to_string())
+}

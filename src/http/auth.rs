@@ -1,0 +1,135 @@
+//! Who may come in: shared secrets in every form the contract names, compared in constant time.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use ring::{digest, hmac};
+use subtle::ConstantTimeEq;
+use trunkline_call::token;
+
+use crate::settings::Secret;
+
+/// A door with a secret, or one that is open (loopback only: the configuration sees to that).
+pub(crate) struct Secured {
+    secret: Option<Keyed>,
+}
+
+struct Keyed {
+    digest: digest::Digest,
+    hmac: hmac::Key,
+}
+
+impl Secured {
+    /// A door that opens to `secret`.
+    pub(crate) fn new(secret: Option<&Secret>) -> Self {
+        let secret = secret.map(|secret| Keyed {
+            digest: digest::digest(&digest::SHA256, secret.expose().as_bytes()),
+            hmac: hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes()),
+        });
+        Self { secret }
+    }
+
+    /// Whether the headers hold the secret, as bearer token, as Basic password or in `X-Gateway-Secret`.
+    pub(crate) fn admits_headers(&self, headers: &HeaderMap) -> bool {
+        let Some(secret) = &self.secret else { return true };
+        let gateway = headers.get("x-gateway-secret").map(|value| value.as_bytes());
+        let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+        gateway.is_some_and(|given| secret.is(given)) || authorization.is_some_and(|value| secret.authorizes(value))
+    }
+
+    /// Whether `token` (`EXPIRY.HMAC`) was signed with the secret for this call and role, and is not expired.
+    pub(crate) fn admits_token(&self, token: Option<&str>, call_id: &str, role: &str) -> bool {
+        let Some(secret) = &self.secret else { return true };
+        let Some((expiry, mac)) = token.and_then(|token| token.split_once('.')) else { return false };
+        let Ok(expiry) = expiry.parse::<u64>() else { return false };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let signed = token::mac_input(call_id, role, expiry);
+        let expected = hex(hmac::sign(&secret.hmac, signed.as_bytes()).as_ref());
+        bool::from(expected.as_bytes().ct_eq(mac.as_bytes())) && now <= expiry
+    }
+}
+
+impl Keyed {
+    /// Compares digests: equal in length whatever was given, and in constant time.
+    fn is(&self, given: &[u8]) -> bool {
+        digest::digest(&digest::SHA256, given).as_ref().ct_eq(self.digest.as_ref()).into()
+    }
+
+    fn authorizes(&self, authorization: &[u8]) -> bool {
+        let Some(space) = authorization.iter().position(|byte| *byte == b' ') else { return false };
+        let (scheme, rest) = authorization.split_at(space);
+        let credentials = rest.trim_ascii();
+        if scheme.eq_ignore_ascii_case(b"bearer") {
+            return self.is(credentials);
+        }
+        if !scheme.eq_ignore_ascii_case(b"basic") {
+            return false;
+        }
+        let Ok(user_and_password) = base64_simd::STANDARD.decode_to_vec(credentials) else { return false };
+        let colon = user_and_password.iter().position(|byte| *byte == b':');
+        colon.and_then(|at| user_and_password.get(at + 1..)).is_some_and(|password| self.is(password))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn door() -> Secured {
+        Secured::new(Some(&Secret::new("s3cret")))
+    }
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        headers
+    }
+
+    #[test]
+    fn every_form_of_the_secret_opens_and_nothing_else() {
+        let basic = |text: &str| format!("Basic {}", base64_simd::STANDARD.encode_to_string(text));
+        for (name, value, open) in [
+            ("authorization", "Bearer s3cret".to_owned(), true),
+            ("authorization", "bearer s3cret".to_owned(), true),
+            ("authorization", basic("anybody:s3cret"), true),
+            ("authorization", basic(":s3cret"), true),
+            ("x-gateway-secret", "s3cret".to_owned(), true),
+            ("authorization", "Bearer s3cre".to_owned(), false),
+            ("authorization", "Bearer".to_owned(), false),
+            ("authorization", "s3cret".to_owned(), false),
+            ("authorization", basic("s3cret:"), false),
+            ("authorization", "Basic !!".to_owned(), false),
+            ("x-gateway-secret", String::new(), false),
+        ] {
+            assert_eq!(door().admits_headers(&headers(name, &value)), open, "{name}: {value}");
+        }
+        assert!(!door().admits_headers(&HeaderMap::new()));
+        assert!(Secured::new(None).admits_headers(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_call_role_and_time() {
+        let sign = |call: &str, role: &str, expiry: u64| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");
+            let mac = hmac::sign(&key, format!("{call}|{role}|{expiry}").as_bytes());
+            format!("{expiry}.{}", hex(mac.as_ref()))
+        };
+        let future = 4_000_000_000;
+        let good = sign("c-1", "media", future);
+        assert!(door().admits_token(Some(&good), "c-1", "media"));
+        assert!(!door().admits_token(Some(&good), "c-2", "media"));
+        assert!(!door().admits_token(Some(&good), "c-1", "listen"));
+        assert!(!door().admits_token(Some(&good.to_uppercase()), "c-1", "media"));
+        assert!(!door().admits_token(Some(&sign("c-1", "media", 1_000)), "c-1", "media"));
+        for broken in ["", ".", "4000000000.", "x.y", "4000000000"] {
+            assert!(!door().admits_token(Some(broken), "c-1", "media"), "{broken}");
+        }
+        assert!(!door().admits_token(None, "c-1", "media"));
+    }
+}

@@ -1,0 +1,31 @@
+//! `/healthz` and `/readyz`, on both listeners.
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use super::Shared;
+
+/// 200 while the process lives.
+pub(crate) async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+/// Whether a balancer should send new calls here. A lost model is `degraded` with 200: it must not empty the fleet.
+pub(crate) async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
+    let started = shared.lifecycle.is_started();
+    let draining = shared.lifecycle.is_draining();
+    let full = shared.max_calls > 0 && shared.registry.live() >= shared.max_calls;
+    let word = |ok: bool, otherwise: &'static str| if ok { "ok" } else { otherwise };
+    let ready = started && !draining && !full;
+    let body = json!({
+        "ready": ready,
+        "checks": {
+            "realtime": word(!shared.registry.model_troubled(), "degraded"),
+            "events": "off",
+            "sma": "off",
+            "draining": word(!draining, "fail"),
+            "capacity": word(!full, "fail"),
+        },
+    });
+    if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+}

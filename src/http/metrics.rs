@@ -1,0 +1,76 @@
+//! `GET /metrics` in the OpenMetrics text format.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpResponse, web};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use trunkline_call::{CallState, EndReason};
+
+use super::Shared;
+use crate::telemetry;
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// Gathers what the calls counted. Everything is read, nothing is kept: the calls' own counters are the truth.
+pub(crate) async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
+    let mut text = String::new();
+    match encode(&mut text, &gather(&shared)) {
+        Ok(()) => HttpResponse::Ok()
+            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+            .body(text),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
+fn gather(shared: &Shared) -> Registry {
+    let mut registry = Registry::with_prefix("trunkline");
+    let build = Family::<Labels<1>, Gauge>::default();
+    build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
+    registry.register("build_info", "The version that runs", build);
+
+    let calls = Family::<Labels<1>, Gauge>::default();
+    let mut by_state: BTreeMap<&str, i64> = BTreeMap::new();
+    let live = shared.registry.live_calls();
+    for seen in &live {
+        *by_state.entry(seen.record.state().as_str()).or_default() += 1;
+    }
+    for state in [CallState::Announced, CallState::Connecting, CallState::Active, CallState::Fallback, CallState::Ending] {
+        let count = by_state.get(state.as_str()).copied().unwrap_or_default();
+        calls.get_or_create(&[("state", state.as_str().to_owned())]).set(count);
+    }
+    registry.register("calls", "Calls by state", calls);
+
+    let ended = Family::<Labels<1>, Counter>::default();
+    let by_reason = shared.registry.ended_by_reason();
+    for reason in EndReason::ALL {
+        let count = by_reason.get(reason.as_str()).copied().unwrap_or_default();
+        ended.get_or_create(&[("reason", reason.as_str().to_owned())]).inc_by(count);
+    }
+    registry.register("calls_ended", "Calls ended, by reason", ended);
+    registry.register("calls_started", "Calls started", ConstCounter::new(shared.registry.started()));
+
+    let totals = shared.registry.totals();
+    let frames = Family::<Labels<1>, Counter>::default();
+    frames.get_or_create(&[("direction", "up".to_owned())]).inc_by(totals.up_frames);
+    frames.get_or_create(&[("direction", "down".to_owned())]).inc_by(totals.down_frames);
+    registry.register("frames", "Frames of 20 ms carried", frames);
+    let dropped = Family::<Labels<2>, Counter>::default();
+    for (direction, place, count) in totals.dropped() {
+        dropped.get_or_create(&[("direction", direction.to_owned()), ("place", place.to_owned())]).inc_by(count);
+    }
+    registry.register("frames_dropped", "Frames of 20 ms lost, by place", dropped);
+    registry.register("underruns", "Due ticks with an unfinished item and nothing queued", ConstCounter::new(totals.underruns));
+    registry.register("late_ticks", "Ticks of playout clocks that came late by more than one", ConstCounter::new(totals.late_ticks));
+    registry.register("model_responses", "Responses of the model", ConstCounter::new(totals.responses));
+    registry.register("model_interruptions", "Responses a caller interrupted", ConstCounter::new(totals.interruptions));
+    registry.register("model_reconnects", "Sessions opened in the place of another", ConstCounter::new(totals.reconnects));
+    registry.register("fallback_entered", "Outages of a call's model session", ConstCounter::new(totals.fallback_entered));
+    registry.register("fallback_prompts", "Keep-alive prompts played", ConstCounter::new(totals.prompts));
+    registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
+    registry
+}

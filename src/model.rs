@@ -1,0 +1,27 @@
+//! The way to the model: WebSocket connections to Azure OpenAI Realtime and the spare ones kept ready.
+//!
+//! [`AwcTransport`] opens sockets, [`WarmTransport`] wraps it to have some open before they are asked for. Both live on
+//! one worker and implement [`ModelTransport`](trunkline_actors::ports::ModelTransport).
+
+mod auth;
+#[cfg(feature = "entra")]
+mod entra;
+mod meter;
+mod slot;
+mod socket;
+#[cfg(test)]
+mod test_peer;
+mod tls;
+mod transport;
+#[cfg(test)]
+mod transport_tests;
+mod warm;
+#[cfg(test)]
+mod warm_tests;
+
+pub use auth::{Auth, BadKey, TokenError, TokenProvider};
+#[cfg(feature = "entra")]
+pub use entra::{EntraSetupError, EntraTokens};
+pub use tls::TlsSetupError;
+pub use transport::{AwcTransport, TransportSettings};
+pub use warm::{WarmSettings, WarmTransport};

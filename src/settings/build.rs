@@ -1,0 +1,309 @@
+//! Reads each section and checks what one value demands of another.
+
+#[cfg(test)]
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use actix_web::http::Uri;
+use trunkline_call::Glob;
+
+use super::reader::Reader;
+use super::sections::*;
+use super::sources::{self, Sources};
+use super::{Loaded, SettingsError};
+use super::{model, routes};
+
+/// Reads, merges and checks.
+pub(super) fn load(sources: &Sources) -> Result<Loaded, SettingsError> {
+    let leaves = sources::read(sources)?;
+    let mut reader = Reader::new(&leaves);
+    let mut warnings = Vec::new();
+    let settings = settings(&mut reader, &mut warnings);
+    let Reader {
+        entries, problems, ..
+    } = reader;
+    if !problems.is_empty() {
+        return Err(SettingsError { problems });
+    }
+    Ok(Loaded {
+        settings,
+        entries,
+        warnings,
+    })
+}
+
+/// Every key that is ever asked for, to be held against `default.toml`.
+#[cfg(test)]
+pub(super) fn asked_keys() -> BTreeSet<String> {
+    let leaves = sources::read(&Sources::default()).unwrap();
+    let mut reader = Reader::new(&leaves);
+    settings(&mut reader, &mut Vec::new());
+    reader.asked
+}
+
+fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
+    let media = MediaSettings {
+        listen: r.address("media.listen"),
+        tls: tls(r),
+    };
+    let admin = AdminSettings {
+        listen: r.address("admin.listen"),
+        token: r.secret("admin.token"),
+    };
+    let ingest = ingest(r);
+    let calls = calls(r);
+    let realtime = model::read(r, [media.listen, admin.listen], warnings);
+    let events = events(r);
+    let sma = sma(r);
+    let fallback = fallback(r, warnings);
+    let routes = routes::read(r, &realtime);
+    no_tools(r);
+    let log = log(r);
+
+    if !media.listen.ip().is_loopback() && ingest.secret.is_none() {
+        r.complain(
+            "media.listen",
+            &format!("= {} is beyond loopback and needs a secret: set ingest.secret (or ingest.secret_file)", media.listen),
+        );
+    }
+    if !admin.listen.ip().is_loopback() && admin.token.is_none() {
+        r.complain(
+            "admin.listen",
+            &format!(
+                "= {} is beyond loopback and needs a token: set admin.token (or admin.token_file)",
+                admin.listen
+            ),
+        );
+    }
+    if media.listen == admin.listen && media.listen.port() != 0 {
+        r.complain(
+            "admin.listen",
+            &format!("= {} is also media.listen; give each its own", admin.listen),
+        );
+    }
+    Settings {
+        media,
+        admin,
+        ingest,
+        calls,
+        realtime,
+        events,
+        sma,
+        fallback,
+        routes,
+        log,
+    }
+}
+
+fn tls(r: &mut Reader<'_>) -> Option<TlsSettings> {
+    let cert_file = r.path("media.tls.cert_file");
+    let key_file = r.path("media.tls.key_file");
+    for (key, path) in [
+        ("media.tls.cert_file", &cert_file),
+        ("media.tls.key_file", &key_file),
+    ] {
+        readable(r, key, path.as_deref());
+    }
+    match (cert_file, key_file) {
+        (Some(cert_file), Some(key_file)) => Some(TlsSettings {
+            cert_file,
+            key_file,
+        }),
+        (None, None) => None,
+        (Some(_), None) => {
+            r.complain("media.tls.cert_file", "is given without media.tls.key_file");
+            None
+        }
+        (None, Some(_)) => {
+            r.complain("media.tls.key_file", "is given without media.tls.cert_file");
+            None
+        }
+    }
+}
+
+fn readable(r: &mut Reader<'_>, key: &str, path: Option<&Path>) {
+    if let Some(Err(error)) = path.map(std::fs::File::open) {
+        r.refuse(key, &format!("a readable file: {error}"));
+    }
+}
+
+fn ingest(r: &mut Reader<'_>) -> IngestSettings {
+    let ingest = IngestSettings {
+        secret: r.secret("ingest.secret"),
+        allowed_origins: r.list("ingest.allowed_origins"),
+        heartbeat: r.duration("ingest.heartbeat", "100ms", "1h"),
+        heartbeat_timeout: r.duration("ingest.heartbeat_timeout", "100ms", "1h"),
+        reattach_grace: r.duration("ingest.reattach_grace", "0s", "10m"),
+    };
+    longer(
+        r,
+        ("ingest.heartbeat_timeout", ingest.heartbeat_timeout),
+        ("ingest.heartbeat", ingest.heartbeat),
+    );
+    for origin in &ingest.allowed_origins {
+        let is_origin = origin
+            .parse::<Uri>()
+            .is_ok_and(|uri| uri.scheme().is_some() && uri.path() == "/");
+        if !is_origin || origin.ends_with('/') {
+            r.refuse(
+                "ingest.allowed_origins",
+                "origins as browsers send them: \"https://console.example.com\", without a path",
+            );
+            break;
+        }
+    }
+    ingest
+}
+
+pub(super) fn longer(
+    r: &mut Reader<'_>,
+    (key, value): (&str, Duration),
+    (other, than): (&str, Duration),
+) {
+    if value <= than && value > Duration::ZERO {
+        let than = humantime::format_duration(than);
+        r.refuse(key, &format!("more than {other}, which is {than}"));
+    }
+}
+
+fn calls(r: &mut Reader<'_>) -> CallSettings {
+    CallSettings {
+        max: Some(r.whole("calls.max", 0..=1_000_000)).filter(|max: &usize| *max > 0),
+        no_media_timeout: r.duration("calls.no_media_timeout", "100ms", "1day"),
+        media_timeout: r.duration("calls.media_timeout", "100ms", "1day"),
+        max_duration: r.duration("calls.max_duration", "1s", "7days"),
+        drain_timeout: r.duration("calls.drain_timeout", "0s", "1day"),
+        upstream_buffer: r.duration("calls.upstream_buffer", "20ms", "1m"),
+        playout_buffer: r.duration("calls.playout_buffer", "1s", "1h"),
+        history: r.duration("calls.history", "0s", "7days"),
+        history_max: r.whole("calls.history_max", 0..=1_000_000),
+    }
+}
+
+fn events(r: &mut Reader<'_>) -> EventSettings {
+    let events = EventSettings {
+        queue_url: r.optional("events.queue_url"),
+        region: r.optional("events.region"),
+        endpoint_url: r.optional("events.endpoint_url"),
+        voice_connector_ids: r.list("events.voice_connector_ids"),
+        max_age: Some(r.duration("events.max_age", "0s", "14days")).filter(|age| !age.is_zero()),
+    };
+    if events.queue_url.is_some() {
+        r.refuse(
+            "events.queue_url",
+            "empty: this build does not carry call events yet",
+        );
+    }
+    events
+}
+
+fn sma(r: &mut Reader<'_>) -> SmaSettings {
+    let sma = SmaSettings {
+        application_id: r.optional("sma.application_id"),
+        region: r.optional("sma.region"),
+        endpoint_url: r.optional("sma.endpoint_url"),
+        from_number: r.optional("sma.from_number"),
+        updates_per_second: r.real("sma.updates_per_second", 0.1..=1_000.0),
+        creates_per_second: r.real("sma.creates_per_second", 0.1..=1_000.0),
+        ring_timeout: r.duration("sma.ring_timeout", "1s", "1h"),
+        allowed_destinations: globs(r, "sma.allowed_destinations"),
+        webhook_secret: r.secret("sma.webhook_secret"),
+    };
+    if sma.application_id.is_some() {
+        r.refuse(
+            "sma.application_id",
+            "empty: this build does not carry the SIP media application yet",
+        );
+    }
+    sma
+}
+
+fn globs(r: &mut Reader<'_>, key: &str) -> Vec<Glob> {
+    let parsed: Result<Vec<Glob>, _> = r.list(key).iter().map(|text| Glob::parse(text)).collect();
+    parsed.unwrap_or_else(|error| {
+        r.refuse(key, &format!("patterns: {error}"));
+        Vec::new()
+    })
+}
+
+fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings {
+    let channel = r.choice(
+        "fallback.channel",
+        ("auto", FallbackChannel::Auto),
+        &[
+            ("sma", FallbackChannel::Sma),
+            ("media", FallbackChannel::Media),
+        ],
+    );
+    let fallback = FallbackSettings {
+        channel,
+        prompts: r.list("fallback.prompts"),
+        goodbye: r.text("fallback.goodbye"),
+        prompt_files: r
+            .list("fallback.prompt_files")
+            .into_iter()
+            .map(Into::into)
+            .collect(),
+        goodbye_file: r.path("fallback.goodbye_file"),
+        pause: r.duration("fallback.pause", "0s", "1m"),
+        max_duration: r.duration("fallback.max_duration", "1s", "1h"),
+    };
+    if fallback.prompts.iter().all(|text| text.trim().is_empty()) {
+        r.refuse("fallback.prompts", "at least one text");
+    }
+    if fallback.goodbye.trim().is_empty() {
+        r.refuse("fallback.goodbye", "a text");
+    }
+    for path in &fallback.prompt_files {
+        readable(r, "fallback.prompt_files", Some(path));
+    }
+    readable(r, "fallback.goodbye_file", fallback.goodbye_file.as_deref());
+    let (texts, files) = (fallback.prompts.len(), fallback.prompt_files.len());
+    if files > 0 && files != texts {
+        r.complain(
+            "fallback.prompt_files",
+            &format!("has {files} files for {texts} texts of fallback.prompts; give one each"),
+        );
+    }
+    if channel == FallbackChannel::Sma {
+        // Nothing to refuse: texts alone are enough once there is an application that speaks them.
+        warnings.push("fallback.channel is \"sma\" without a SIP media application: callers hear nothing while the model is away".to_owned());
+        return fallback;
+    }
+    let bundled = super::defaults_of_fallback();
+    if files == 0 && fallback.prompts != bundled.0 {
+        r.complain("fallback.prompts", "were changed, but the bundled recordings say the default texts: give fallback.prompt_files, one WAV each");
+    }
+    if fallback.goodbye_file.is_none() && fallback.goodbye != bundled.1 {
+        r.complain("fallback.goodbye", "was changed, but the bundled recording says the default text: give fallback.goodbye_file");
+    }
+    fallback
+}
+
+fn no_tools(r: &mut Reader<'_>) {
+    if !r.tables("tools").is_empty() {
+        r.complain(
+            "tools",
+            "are not carried by this build yet; allowed: no [[tools]] table",
+        );
+    }
+    r.show("tools", "[]".to_owned());
+}
+
+fn log(r: &mut Reader<'_>) -> LogSettings {
+    let format = r.choice(
+        "log.format",
+        ("pretty", LogFormat::Pretty),
+        &[("json", LogFormat::Json)],
+    );
+    let filter = r.text("log.filter");
+    if let Err(error) = crate::telemetry::parse_filter(&filter) {
+        r.refuse("log.filter", &error.to_string());
+    }
+    LogSettings {
+        format,
+        filter,
+        mask_numbers: r.flag("log.mask_numbers"),
+    }
+}

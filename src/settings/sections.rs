@@ -1,0 +1,280 @@
+//! The typed sections. Keys and meanings are those of `config/default.toml`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use trunkline_call::Glob;
+use trunkline_media::ModelFormat;
+use trunkline_realtime::{Api, TurnDetection};
+
+use super::secret::Secret;
+
+/// Everything that was configured, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The callers' listener.
+    pub media: MediaSettings,
+    /// The operators' listener.
+    pub admin: AdminSettings,
+    /// Who may bring media, and how its socket is kept.
+    pub ingest: IngestSettings,
+    /// Limits of calls.
+    pub calls: CallSettings,
+    /// The speech model.
+    pub realtime: RealtimeSettings,
+    /// Call events from SQS (not carried yet: always off).
+    pub events: EventSettings,
+    /// SIP media application (not carried yet: always off).
+    pub sma: SmaSettings,
+    /// What callers hear while the model is away.
+    pub fallback: FallbackSettings,
+    /// Routes in the order they are tried; never empty.
+    pub routes: Vec<RouteSettings>,
+    /// Logging.
+    pub log: LogSettings,
+}
+
+/// `media.*`
+#[derive(Clone, Debug)]
+pub struct MediaSettings {
+    /// Address to listen on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Set when the listener speaks TLS.
+    pub tls: Option<TlsSettings>,
+}
+
+/// `media.tls.*`: both files exist.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// PEM file of the certificate chain.
+    pub cert_file: PathBuf,
+    /// PEM file of the private key.
+    pub key_file: PathBuf,
+}
+
+/// `admin.*`
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// Address to listen on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Bearer token; always set beyond loopback.
+    pub token: Option<Secret>,
+}
+
+/// `ingest.*`
+#[derive(Clone, Debug)]
+pub struct IngestSettings {
+    /// Shared secret; always set when `media.listen` is beyond loopback.
+    pub secret: Option<Secret>,
+    /// Browsers' `Origin`s that are let in.
+    pub allowed_origins: Vec<String>,
+    /// Interval of WebSocket pings.
+    pub heartbeat: Duration,
+    /// A peer silent for this long is lost; longer than `heartbeat`.
+    pub heartbeat_timeout: Duration,
+    /// A call outlives a lost media socket this long.
+    pub reattach_grace: Duration,
+}
+
+/// `calls.*`
+#[derive(Clone, Debug)]
+pub struct CallSettings {
+    /// Calls carried at once; `None`: no limit.
+    pub max: Option<usize>,
+    /// Announced without media for this long ends a call.
+    pub no_media_timeout: Duration,
+    /// No media for this long ends a call that had some.
+    pub media_timeout: Duration,
+    /// No call lasts longer.
+    pub max_duration: Duration,
+    /// Live calls may finish this long after SIGTERM.
+    pub drain_timeout: Duration,
+    /// Caller audio kept while the model is slow or away.
+    pub upstream_buffer: Duration,
+    /// Ceiling of model audio waiting to be played.
+    pub playout_buffer: Duration,
+    /// Ended calls are kept this long.
+    pub history: Duration,
+    /// Most ended calls kept.
+    pub history_max: usize,
+}
+
+/// `realtime.*`
+#[derive(Clone, Debug)]
+pub struct RealtimeSettings {
+    /// Addresses to connect to, first choice first. Empty: the embedded simulator.
+    pub urls: Vec<String>,
+    /// Shape of the protocol.
+    pub api: Api,
+    /// The key; `None` sends none.
+    pub api_key: Option<Secret>,
+    /// How the key is sent.
+    pub auth: ModelAuth,
+    /// Audio spoken with the model, from `audio` and `sample_rate`.
+    pub format: ModelFormat,
+    /// Voice; `None`: the service's default.
+    pub voice: Option<String>,
+    /// Instructions; `None`: the service's default.
+    pub instructions: Option<String>,
+    /// What the model is asked to say first; `None`: it waits for the caller.
+    pub greeting: Option<String>,
+    /// Model that writes down what the caller says; `None`: off.
+    pub transcription_model: Option<String>,
+    /// How the model notices the end of a turn.
+    pub turn_detection: TurnDetection,
+    /// Start of connect to session ready.
+    pub connect_timeout: Duration,
+    /// Neither frame nor pong for this long: dead. Longer than `ping`.
+    pub stall_timeout: Duration,
+    /// Interval of pings to the model.
+    pub ping: Duration,
+    /// A turn without first audio for this long is retried, then the session is dead.
+    pub response_timeout: Duration,
+    /// First wait before a reconnect.
+    pub reconnect_first: Duration,
+    /// Longest wait before a reconnect; not below the first.
+    pub reconnect_max: Duration,
+    /// New connects per second over all calls; at least 1.
+    pub connects_per_second: u32,
+    /// A fresh session takes over this long before the old one expires.
+    pub renew_before: Duration,
+    /// Spare sessions kept ready.
+    pub warm_sessions: usize,
+}
+
+/// `realtime.auth`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelAuth {
+    /// Header `api-key: KEY` (Azure).
+    ApiKey,
+    /// Header `Authorization: Bearer KEY`.
+    Bearer,
+}
+
+/// `events.*`
+#[derive(Clone, Debug)]
+pub struct EventSettings {
+    /// Address of the queue; `None`: off.
+    pub queue_url: Option<String>,
+    /// AWS region; `None`: the AWS chain's.
+    pub region: Option<String>,
+    /// Endpoint in place of AWS's.
+    pub endpoint_url: Option<String>,
+    /// Voice Connectors whose events count; empty: all.
+    pub voice_connector_ids: Vec<String>,
+    /// Older events are stale; `None`: any age.
+    pub max_age: Option<Duration>,
+}
+
+/// `sma.*`
+#[derive(Clone, Debug)]
+pub struct SmaSettings {
+    /// SIP media application; `None`: off.
+    pub application_id: Option<String>,
+    /// AWS region; `None`: the AWS chain's.
+    pub region: Option<String>,
+    /// Endpoint in place of AWS's.
+    pub endpoint_url: Option<String>,
+    /// Caller id of outbound calls.
+    pub from_number: Option<String>,
+    /// Quota of UpdateSipMediaApplicationCall, over all calls.
+    pub updates_per_second: f64,
+    /// Quota of CreateSipMediaApplicationCall, over all calls.
+    pub creates_per_second: f64,
+    /// How long an outbound call may ring.
+    pub ring_timeout: Duration,
+    /// Where calls may be sent, outbound or transferred.
+    pub allowed_destinations: Vec<Glob>,
+    /// Secret of `POST /sma/events`.
+    pub webhook_secret: Option<Secret>,
+}
+
+/// `fallback.channel`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallbackChannel {
+    /// The SIP media application where the call has one and it answers, else the call's media.
+    Auto,
+    /// The SIP media application alone.
+    Sma,
+    /// Prompt audio in the call's own media.
+    Media,
+}
+
+/// `fallback.*`
+#[derive(Clone, Debug)]
+pub struct FallbackSettings {
+    /// Way to the caller.
+    pub channel: FallbackChannel,
+    /// Keep-alive texts in turn; never empty.
+    pub prompts: Vec<String>,
+    /// Farewell text.
+    pub goodbye: String,
+    /// Recordings of `prompts`, one each; empty: the bundled ones. All exist.
+    pub prompt_files: Vec<PathBuf>,
+    /// Recording of `goodbye`; `None`: the bundled one. It exists.
+    pub goodbye_file: Option<PathBuf>,
+    /// Silence between prompts.
+    pub pause: Duration,
+    /// After this long without the model the call ends.
+    pub max_duration: Duration,
+}
+
+/// One `[[routes]]` table.
+#[derive(Clone, Debug)]
+pub struct RouteSettings {
+    /// `match` as written: names the route in records.
+    pub name: String,
+    /// `match`, parsed.
+    pub pattern: Glob,
+    /// What takes the call.
+    pub kind: RouteKind,
+}
+
+/// What takes a call.
+#[derive(Clone, Debug)]
+pub enum RouteKind {
+    /// The speech model, with this route's own wishes.
+    Model(Box<RouteOverrides>),
+    /// The caller's own audio comes back.
+    Echo,
+    /// The call is refused.
+    Reject,
+}
+
+/// What a model route says in place of `realtime.*`; `None` leaves that as it is.
+#[derive(Clone, Debug, Default)]
+pub struct RouteOverrides {
+    /// Voice.
+    pub voice: Option<String>,
+    /// Instructions.
+    pub instructions: Option<String>,
+    /// What is said first; `Some("")` says nothing although `realtime.greeting` does.
+    pub greeting: Option<String>,
+    /// Transcription model; `Some("")` turns it off.
+    pub transcription_model: Option<String>,
+    /// End of turn; starts from `realtime.turn_detection`.
+    pub turn_detection: Option<TurnDetection>,
+    /// Built-in tools the model may use: `hang_up`, `transfer_call`, `send_dtmf`.
+    pub tools: Vec<String>,
+}
+
+/// `log.format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `log.*`
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// `EnvFilter` directives, checked.
+    pub filter: String,
+    /// Numbers are shown as their last four digits.
+    pub mask_numbers: bool,
+}

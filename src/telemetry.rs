@@ -1,0 +1,88 @@
+//! Logging and what happens at a panic.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::settings::LogFormat;
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// A `log.filter` that says nothing useful. Completes the sentence "allowed: ...".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFilter {
+    /// A part is neither a level nor TARGET=LEVEL.
+    #[error(
+        "a level (off, error, warn, info, debug, trace) or TARGET=LEVEL, comma-separated; {0:?} is neither"
+    )]
+    NoDirective(String),
+    /// A part looks right and is not.
+    #[error("a level (off, error, warn, info, debug, trace) or TARGET=LEVEL, comma-separated; {0}")]
+    Unparsable(String),
+}
+
+/// Reads a filter as `tracing` writes them, such as `warn,trunkline=debug`.
+///
+/// # Errors
+/// [`BadFilter`]. A bare word that is no level is one: `tracing` takes it for a target, so that a
+/// misspelt `inof` would silence everything else.
+pub fn parse_filter(text: &str) -> Result<EnvFilter, BadFilter> {
+    let mut parts = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    let bare =
+        parts.find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
+    if let Some(part) = bare {
+        return Err(BadFilter::NoDirective(part.to_owned()));
+    }
+    if text.trim().is_empty() {
+        return Err(BadFilter::NoDirective(String::new()));
+    }
+    EnvFilter::builder()
+        .parse(text)
+        .map_err(|error| BadFilter::Unparsable(error.to_string()))
+}
+
+/// Logs to stderr from here on, and logs and counts panics. Later calls change nothing.
+///
+/// # Errors
+/// [`BadFilter`], see [`parse_filter`].
+pub fn init(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
+    static ONCE: Once = Once::new();
+    let filter = parse_filter(filter)?;
+    ONCE.call_once(|| {
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        // A subscriber that a test installed before stays.
+        let _already_set = match format {
+            LogFormat::Pretty => {
+                let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+                builder.with_ansi(ansi).try_init()
+            }
+            LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        };
+        install_panic_hook();
+    });
+    Ok(())
+}
+
+/// Panics since start, in any thread; for the metrics.
+#[must_use]
+pub fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        let message = info.payload_as_str().unwrap_or("(no text)");
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(place, thread = thread.name(), %backtrace, "panic: {message}");
+    }));
+}

@@ -1,0 +1,100 @@
+"""Carries recorded speech through the running service and judges what the caller hears.
+
+usage: run.py BINARY SPEECH_DIR OUT_DIR
+
+SPEECH_DIR holds demo-congrats.wav (8 kHz, 30 s) and austen-0870.wav (16 kHz, 7 s); OUT_DIR gets what was sent, what
+was heard and the service's log. Exit code 1 if a call fails or sounds worse than it may.
+"""
+
+import concurrent.futures
+import dataclasses
+import pathlib
+import subprocess
+import sys
+
+import soundfile
+
+import quality
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+import service  # noqa: E402  (found by the line above)
+
+
+@dataclasses.dataclass
+class Case:
+    """One call: who is called, with what, and how far below mu-law alone PESQ may be."""
+
+    name: str
+    to: str
+    speech: str
+    within: float
+
+
+CASES = [
+    Case("echo", "6001", "demo-congrats.wav", 0.05),
+    Case("parrot", "6002", "austen-0870.wav", 0.1),
+]
+
+
+def place(binary, running, case, sent, heard):
+    """Runs `trunkline call` to its end."""
+    length = soundfile.info(sent).duration
+    url = f"ws://{running.address['media']}/ingest?callId=quality-{case.name}&to={case.to}"
+    done = subprocess.run(
+        [str(binary), "call", "--url", url, "--wav", str(sent), "--out", str(heard)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=3 * length + 60,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"trunkline call ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+def run(binary, running, case, speech, out):
+    """Places one call and returns (report, faults)."""
+    sent = out / f"{case.name}-sent.wav"
+    heard = out / f"{case.name}-heard.wav"
+    # Sent at the line's own rate, so that no resampler but the service's is judged.
+    soundfile.write(sent, quality.load(speech / case.speech), quality.RATE, subtype="PCM_16")
+    place(binary, running, case, sent, heard)
+    found = quality.judge(quality.load(sent), quality.load(heard))
+    faults = found.faults(case.within)
+
+    def ended():
+        return [call for call in running.calls() if call["callId"] == f"quality-{case.name}"]
+
+    call = service.wait_for(ended, 20, f"the end of call quality-{case.name}")[0]
+    counters = {
+        "up.dropped": call["up"]["dropped"],
+        "down.dropped": call["down"]["dropped"],
+        "down.underruns": call["down"]["underruns"],
+    }
+    faults += [f"{name} is {value}, must be 0" for name, value in counters.items() if value]
+    return f"{found}; call {call['durationMs']} ms, {call['endReason']}", faults
+
+
+def main():
+    binary, speech, out = (pathlib.Path(argument).resolve() for argument in sys.argv[1:4])
+    out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    with service.serve(binary, out / "serve.log") as running, concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = [(case, pool.submit(run, binary, running, case, speech, out)) for case in CASES]
+        for case, future in waiting:
+            try:
+                report, faults = future.result()
+            except Exception as error:  # pylint: disable=broad-exception-caught  (one broken call must not hide the other)
+                report, faults = "no judgement", [str(error)]
+            print(f"{case.name}: {report}", flush=True)
+            for fault in faults:
+                print(f"{case.name}: fault: {fault}", flush=True)
+            failed += bool(faults)
+    if failed:
+        log = (out / "serve.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        print(f"the last of {out / 'serve.log'}:", *log[-40:], sep="\n  ")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
