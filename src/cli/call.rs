@@ -80,7 +80,11 @@ pub(super) fn progress_line(progress: &Progress) -> String {
         Doing::Listening => "listening",
         Doing::Done => "hanging up",
     };
-    let fallback = if progress.fallback { ", the model is away" } else { "" };
+    let fallback = if progress.fallback {
+        ", the model is away"
+    } else {
+        ""
+    };
     format!(
         "{:>4} s  {doing:<10} {:>6} frames out, {:>6} in{fallback}",
         progress.elapsed.as_secs(),
@@ -96,6 +100,8 @@ fn secret() -> Result<Option<Secret>, Failure> {
     let sendable = |secret: &String| secret.bytes().all(|byte| (0x20..0x7F).contains(&byte));
     match secret.into_string().ok().filter(sendable) {
         Some(secret) => Ok(Some(Secret::new(secret))),
-        None => Err(Failure::Usage(format!("{SECRET} holds a character that cannot be sent in a header; allowed: printable ASCII"))),
+        None => Err(Failure::Usage(format!(
+            "{SECRET} holds a character that cannot be sent in a header; allowed: printable ASCII"
+        ))),
     }
 }

@@ -45,8 +45,15 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     })
 }
 
-async fn one_call(media: SocketAddr, admin: SocketAddr, words: Vec<i16>, out: &std::path::Path) -> Result<(), Failure> {
-    say(&format!("calling ws://{media}/ingest; the embedded simulator says everything back"));
+async fn one_call(
+    media: SocketAddr,
+    admin: SocketAddr,
+    words: Vec<i16>,
+    out: &std::path::Path,
+) -> Result<(), Failure> {
+    say(&format!(
+        "calling ws://{media}/ingest; the embedded simulator says everything back"
+    ));
     let options = PhoneOptions {
         url: format!("ws://{media}/ingest"),
         call_id: Some(CALL_ID.to_owned()),
@@ -86,7 +93,8 @@ async fn record_of(admin: SocketAddr) -> Result<Value, Failure> {
             return Err(Failure::Job(format!("{url}: HTTP {status}")));
         }
         let body = body.map_err(|error| Failure::Job(format!("{url}: {error}")))?;
-        record = serde_json::from_slice(&body).map_err(|error| Failure::Job(format!("{url}: {error}")))?;
+        record = serde_json::from_slice(&body)
+            .map_err(|error| Failure::Job(format!("{url}: {error}")))?;
         if text(&record, "/state") == "ended" {
             break;
         }
@@ -99,12 +107,29 @@ async fn record_of(admin: SocketAddr) -> Result<Value, Failure> {
 fn rows(call: &Value) -> Vec<(&'static str, String)> {
     let t = |path: &str| text(call, path);
     let leg = |leg: &str| {
-        format!("{} frames, {} dropped, {} ms queued", t(&format!("/{leg}/frames")), t(&format!("/{leg}/dropped")), t(&format!("/{leg}/queuedMs")))
+        format!(
+            "{} frames, {} dropped, {} ms queued",
+            t(&format!("/{leg}/frames")),
+            t(&format!("/{leg}/dropped")),
+            t(&format!("/{leg}/queuedMs"))
+        )
     };
     vec![
-        ("call", format!("{}, {}, {} ms, ended by {}", t("/callId"), t("/state"), t("/durationMs"), t("/endReason"))),
+        (
+            "call",
+            format!(
+                "{}, {}, {} ms, ended by {}",
+                t("/callId"),
+                t("/state"),
+                t("/durationMs"),
+                t("/endReason")
+            ),
+        ),
         ("caller to model", leg("up")),
-        ("model to caller", format!("{}, {} underruns", leg("down"), t("/down/underruns"))),
+        (
+            "model to caller",
+            format!("{}, {} underruns", leg("down"), t("/down/underruns")),
+        ),
         (
             "model",
             format!(
@@ -133,7 +158,14 @@ fn rows(call: &Value) -> Vec<(&'static str, String)> {
                 t("/bridge/downMs/p99")
             ),
         ),
-        ("fallback", format!("entered {} times, {} prompts", t("/fallback/entered"), t("/fallback/prompts"))),
+        (
+            "fallback",
+            format!(
+                "entered {} times, {} prompts",
+                t("/fallback/entered"),
+                t("/fallback/prompts")
+            ),
+        ),
     ]
 }
 
@@ -156,7 +188,10 @@ mod tests {
     fn the_bundled_sentence_is_speech() {
         let words = bundled_words().unwrap();
         assert_eq!(words.len(), 56_800, "7.1 s");
-        let loud = words.chunks(160).filter(|frame| phone::is_sound(frame)).count();
+        let loud = words
+            .chunks(160)
+            .filter(|frame| phone::is_sound(frame))
+            .count();
         assert!(loud > 300, "{loud} frames of sound");
     }
 
@@ -169,10 +204,19 @@ mod tests {
             "model": { "responses": 1, "interruptions": 0, "reconnects": 0, "responseLatencyMs": { "last": 310.5, "p50": null } },
         });
         let rows = rows(&call);
-        let row = |name: &str| rows.iter().find(|(found, _)| *found == name).unwrap().1.clone();
+        let row = |name: &str| {
+            rows.iter()
+                .find(|(found, _)| *found == name)
+                .unwrap()
+                .1
+                .clone()
+        };
         assert_eq!(row("call"), "demo, ended, 17000 ms, ended by caller_hangup");
         assert_eq!(row("caller to model"), "850 frames, 1 dropped, 0 ms queued");
-        assert_eq!(row("model to caller"), "360 frames, 0 dropped, 0 ms queued, 2 underruns");
+        assert_eq!(
+            row("model to caller"),
+            "360 frames, 0 dropped, 0 ms queued, 2 underruns"
+        );
         assert_eq!(row("response latency"), "last 310.5 ms, p50 - ms, p99 - ms");
     }
 }

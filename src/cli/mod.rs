@@ -138,7 +138,8 @@ fn say(line: &str) {
 
 /// A duration on the command line: "250ms", "10s", "2m".
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it with its unit: 250ms, 10s, 2m"))
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it with its unit: 250ms, 10s, 2m"))
 }
 
 #[cfg(test)]
@@ -159,7 +160,11 @@ mod tests {
 
     #[test]
     fn no_command_serves() {
-        for line in ["trunkline", "trunkline --config a.toml", "trunkline serve --config a.toml"] {
+        for line in [
+            "trunkline",
+            "trunkline --config a.toml",
+            "trunkline serve --config a.toml",
+        ] {
             let cli = parse(line).unwrap();
             let command = cli.command.unwrap_or(Command::Serve(cli.serve));
             let Command::Serve(args) = command else {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use trunkline_simulator::{DieMode, Faults, Reply, SimOptions, SimServer};
 
 use super::{Failure, announce_listening, duration};
@@ -92,7 +93,16 @@ pub(super) fn run(args: SimArgs) -> Result<(), Failure> {
     actix_rt::System::new().block_on(async move {
         let server = SimServer::bind(listen, options)
             .map_err(|error| Failure::Job(format!("cannot listen on {listen}: {error}")))?;
+        let handle = server.handle();
+        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::job)?;
         announce_listening("sim", server.addr());
+        actix_rt::spawn(async move {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            handle.stop().await;
+        });
         server.run().await.map_err(Failure::job)
     })
 }
@@ -110,7 +120,10 @@ mod tests {
     }
 
     fn options(line: &str) -> SimOptions {
-        Line::try_parse_from(line.split_whitespace()).unwrap().args.options()
+        Line::try_parse_from(line.split_whitespace())
+            .unwrap()
+            .args
+            .options()
     }
 
     #[test]
@@ -132,13 +145,19 @@ mod tests {
             garbage: 0.5,
         };
         assert_eq!(options.faults, expected);
-        assert_eq!((options.reply, options.key.as_deref(), options.seed), (Reply::Tone, Some("k"), 7));
+        assert_eq!(
+            (options.reply, options.key.as_deref(), options.seed),
+            (Reply::Tone, Some("k"), 7)
+        );
     }
 
     #[test]
     fn without_flags_it_is_healthy() {
         let options = options("sim");
         assert_eq!(options.faults, Faults::default());
-        assert_eq!((options.reply, options.key, options.seed), (Reply::Parrot, None, 1));
+        assert_eq!(
+            (options.reply, options.key, options.seed),
+            (Reply::Parrot, None, 1)
+        );
     }
 }

@@ -140,8 +140,8 @@ impl<K: Clone + PartialEq> Playout<K> {
         if self.held {
             return None;
         }
-        let front = self.items.front();
-        front.filter(|item| item.is_over()).and_then(|item| item.ended_at).or(self.next)
+        let mark = self.items.front().filter(|item| item.is_over()).and_then(|item| item.ended_at);
+        mark.into_iter().chain(self.next).min()
     }
 
     /// What is due; call it until it gives `None`. At most one frame comes for a tick.

@@ -168,13 +168,6 @@ fn voice_live_at_sixteen_kilohertz() {
         ("response.content_part.done", "response.content_part.done"),
         ("response.function_call_arguments.done", "response.function_call_arguments.done"),
     ] {
-        let (mut got, mut wanted) = (client.all(kind)[0].clone(), fixture(&format!("voicelive/{name}.json")));
-        // Voice Live counts reasoning tokens too; they are the one member left out here.
-        for value in [&mut got, &mut wanted] {
-            if let Some(details) = value.pointer_mut("/response/usage/output_token_details").and_then(Value::as_object_mut) {
-                details.remove("reasoning_tokens");
-            }
-        }
-        assert_same_members(&got, &wanted, name);
+        assert_same_members(client.all(kind)[0], &fixture(&format!("voicelive/{name}.json")), name);
     }
 }

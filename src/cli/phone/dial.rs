@@ -6,10 +6,10 @@ use std::time::Duration;
 use actix_tls::connect::rustls_0_23::webpki_roots_cert_store;
 use actix_tls::connect::{ConnectInfo, Connector as TcpConnector};
 use actix_web::dev::{Service as _, fn_service};
+use awc::Client;
 use awc::error::{SendRequestError, WsClientError, WsProtocolError};
 use awc::http::Uri;
 use awc::http::header::AUTHORIZATION;
-use awc::Client;
 use awc::ws::{Frame, Message};
 use futures_util::{Sink, Stream, StreamExt as _};
 use trunkline_call::CallId;
@@ -34,7 +34,9 @@ impl Number {
         let bad = |what: String| PhoneError::BadUrl { what };
         let uri: Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
         if !matches!(uri.scheme_str(), Some("ws" | "wss")) || uri.host().is_none_or(str::is_empty) {
-            return Err(bad("it does not begin with ws://HOST or wss://HOST".to_owned()));
+            return Err(bad(
+                "it does not begin with ws://HOST or wss://HOST".to_owned()
+            ));
         }
         let query = uri.query().unwrap_or_default();
         let value = |name: &str| {
@@ -45,7 +47,11 @@ impl Number {
         let codec = codec.parse().map_err(|error| bad(format!("{error}")))?;
         let mut wanted = query.to_owned();
         let call_id = match (call_id, value("callId")) {
-            (Some(_), Some(_)) => return Err(bad("it has a callId, and --call-id gives another".to_owned())),
+            (Some(_), Some(_)) => {
+                return Err(bad(
+                    "it has a callId, and --call-id gives another".to_owned()
+                ));
+            }
             (None, Some(id)) => id.to_owned(),
             (given, None) => {
                 let id = given.map_or_else(generated_id, str::to_owned);
@@ -60,10 +66,16 @@ impl Number {
             path => path,
         };
         let mut parts = uri.clone().into_parts();
-        let target = format!("{path}?{wanted}").parse().map_err(|error| bad(format!("{error}")))?;
+        let target = format!("{path}?{wanted}")
+            .parse()
+            .map_err(|error| bad(format!("{error}")))?;
         parts.path_and_query = Some(target);
         let uri = Uri::from_parts(parts).map_err(|error| bad(format!("{error}")))?;
-        Ok(Self { uri, call_id, codec })
+        Ok(Self {
+            uri,
+            call_id,
+            codec,
+        })
     }
 }
 
@@ -89,7 +101,9 @@ pub(in crate::cli) fn client() -> Result<Client, PhoneError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| PhoneError::Unreachable { what: error.to_string() })?
+        .map_err(|error| PhoneError::Unreachable {
+            what: error.to_string(),
+        })?
         .with_root_certificates(webpki_roots_cert_store())
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -98,7 +112,10 @@ pub(in crate::cli) fn client() -> Result<Client, PhoneError> {
         .rustls_0_23(Arc::new(tls))
         .timeout(CONNECT_TIMEOUT)
         .handshake_timeout(CONNECT_TIMEOUT);
-    Ok(Client::builder().connector(connector).timeout(CONNECT_TIMEOUT).finish())
+    Ok(Client::builder()
+        .connector(connector)
+        .timeout(CONNECT_TIMEOUT)
+        .finish())
 }
 
 /// Dials. Returns the open line's two directions.
@@ -122,10 +139,14 @@ pub(super) async fn dial(
             status: status.as_u16(),
             meaning: meaning(status.as_u16()),
         }),
-        Err(WsClientError::SendRequest(SendRequestError::Timeout)) => Err(PhoneError::Unreachable {
-            what: format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+        Err(WsClientError::SendRequest(SendRequestError::Timeout)) => {
+            Err(PhoneError::Unreachable {
+                what: format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+            })
+        }
+        Err(WsClientError::SendRequest(error)) => Err(PhoneError::Unreachable {
+            what: with_sources(&error),
         }),
-        Err(WsClientError::SendRequest(error)) => Err(PhoneError::Unreachable { what: with_sources(&error) }),
         Err(error) => Err(PhoneError::Unreachable {
             what: format!("the answer is no WebSocket upgrade: {error}"),
         }),
@@ -165,18 +186,58 @@ mod tests {
     #[test]
     fn numbers_are_completed() {
         let table = [
-            ("ws://h:1", Some("a"), "ws://h:1/ingest?callId=a", "a", LineCodec::Pcmu),
-            ("ws://h/", Some("a"), "ws://h/ingest?callId=a", "a", LineCodec::Pcmu),
-            ("wss://h/ingest?to=6001", Some("a"), "wss://h/ingest?to=6001&callId=a", "a", LineCodec::Pcmu),
-            ("ws://h/in?callId=b&codec=l16", None, "ws://h/in?callId=b&codec=l16", "b", LineCodec::L16),
-            ("ws://h?codec=pcma", Some("a"), "ws://h/ingest?codec=pcma&callId=a", "a", LineCodec::Pcma),
+            (
+                "ws://h:1",
+                Some("a"),
+                "ws://h:1/ingest?callId=a",
+                "a",
+                LineCodec::Pcmu,
+            ),
+            (
+                "ws://h/",
+                Some("a"),
+                "ws://h/ingest?callId=a",
+                "a",
+                LineCodec::Pcmu,
+            ),
+            (
+                "wss://h/ingest?to=6001",
+                Some("a"),
+                "wss://h/ingest?to=6001&callId=a",
+                "a",
+                LineCodec::Pcmu,
+            ),
+            (
+                "ws://h/in?callId=b&codec=l16",
+                None,
+                "ws://h/in?callId=b&codec=l16",
+                "b",
+                LineCodec::L16,
+            ),
+            (
+                "ws://h?codec=pcma",
+                Some("a"),
+                "ws://h/ingest?codec=pcma&callId=a",
+                "a",
+                LineCodec::Pcma,
+            ),
         ];
         for (url, id, uri, call_id, codec) in table {
             let number = Number::parse(url, id).unwrap();
-            assert_eq!((number.uri.to_string().as_str(), number.call_id.as_str(), number.codec), (uri, call_id, codec));
+            assert_eq!(
+                (
+                    number.uri.to_string().as_str(),
+                    number.call_id.as_str(),
+                    number.codec
+                ),
+                (uri, call_id, codec)
+            );
         }
         let generated = Number::parse("ws://h", None).unwrap();
-        assert!(generated.call_id.starts_with("phone-") && generated.uri.to_string().ends_with(&generated.call_id));
+        assert!(
+            generated.call_id.starts_with("phone-")
+                && generated.uri.to_string().ends_with(&generated.call_id)
+        );
     }
 
     #[test]

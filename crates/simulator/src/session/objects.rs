@@ -7,6 +7,7 @@ use super::running::Running;
 use crate::dialect::Dialect;
 use crate::format::WireFormat;
 use crate::ladder::{Ending, Output};
+use crate::shapes;
 
 impl SimSession {
     /// The item of the output that is being said.
@@ -77,16 +78,18 @@ impl SimSession {
             "text_tokens": input, "audio_tokens": 0, "cached_tokens": 0, "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0},
         });
         if self.dialect != Dialect::Preview {
-            for place in ["/image_tokens", "/cached_tokens_details/image_tokens"] {
-                let (parent, key) = place.rsplit_once('/').unwrap_or_default();
-                if let Some(Value::Object(parent)) = details.pointer_mut(parent) {
-                    parent.insert(key.to_owned(), json!(0));
-                }
+            shapes::set(&mut details, "image_tokens", json!(0));
+            if let Some(cached) = details.get_mut("cached_tokens_details") {
+                shapes::set(cached, "image_tokens", json!(0));
             }
+        }
+        let mut output = json!({"text_tokens": text, "audio_tokens": audio});
+        if self.dialect == Dialect::VoiceLive {
+            shapes::set(&mut output, "reasoning_tokens", json!(0));
         }
         json!({
             "total_tokens": input + audio + text, "input_tokens": input, "output_tokens": audio + text,
-            "input_token_details": details, "output_token_details": {"text_tokens": text, "audio_tokens": audio},
+            "input_token_details": details, "output_token_details": output,
         })
     }
 }
