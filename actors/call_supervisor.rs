@@ -52,6 +52,25 @@ impl Call {
         tracing::debug!(call = %self.record.id, at_ms, kind, text);
         self.record.note(at_ms, kind, text);
     }
+
+    /// Moves the call on, unless it is on its way out.
+    pub(crate) fn set_state(&self, state: CallState) {
+        if self.record.state() != CallState::Ending {
+            self.record.set_state(state);
+        }
+    }
+
+    /// Asks for the call's end, at once.
+    pub(crate) fn end(&self, reason: EndReason) {
+        let of = Some(Arc::clone(&self.record));
+        tell(&self.supervisor, EndCall { call_id: self.record.id.clone(), of, reason, goodbye: false });
+    }
+
+    /// To be told from `stopped()`.
+    pub(crate) fn child_stopped(&self, role: Role) {
+        let record = Arc::clone(&self.record);
+        tell(&self.supervisor, ChildStopped { record, role, panicked: std::thread::panicking() });
+    }
 }
 
 /// See the module.
@@ -92,19 +111,22 @@ impl CallSupervisor {
         Ok(LiveCall { record, born, line, siblings: None, ending: None })
     }
 
-    /// The first reason stands; then everybody is told.
+    /// The first reason stands; then the line is told. True for the first.
     fn end_call(&self, call: &EndCall, code: u16) -> bool {
-        let first = self.registry.change(&call.call_id, |live| {
-            let first = live.ending.is_none();
-            live.ending.get_or_insert(call.reason);
-            first.then(|| live.line.clone())
-        });
-        let Some(Some(line)) = first else { return false };
-        if let Some(seen) = self.registry.live_call(&call.call_id) {
-            seen.record.set_state(CallState::Ending);
+        let Some(live) = self.registry.live_call(&call.call_id) else { return false };
+        if call.of.as_ref().is_some_and(|record| !Arc::ptr_eq(record, &live.record)) {
+            return false;
         }
-        tell(&line, CloseLine { reason: call.reason, goodbye: call.goodbye, code });
-        true
+        let first = live.ending.is_none();
+        if first {
+            self.registry.change(&call.call_id, |live| live.ending = Some(call.reason));
+            live.record.set_state(CallState::Ending);
+        }
+        if first || !call.goodbye {
+            let reason = live.ending.unwrap_or(call.reason);
+            tell(&live.line, CloseLine { reason, goodbye: call.goodbye, code });
+        }
+        first
     }
 
     /// The line is gone, and with it the call.
@@ -127,11 +149,14 @@ impl CallSupervisor {
             if !live.line.connected() {
                 self.retire(&live);
             } else if live.ending.is_none() && now - live.born > self.settings.limits.max_duration {
-                let call_id = live.record.id.clone();
-                self.end_call(&EndCall { call_id, reason: EndReason::MaxDuration, goodbye: true }, 1000);
+                self.end_call(&end_of(&live, EndReason::MaxDuration, true), 1000);
             }
         }
     }
+}
+
+fn end_of(live: &LiveCall, reason: EndReason, goodbye: bool) -> EndCall {
+    EndCall { call_id: live.record.id.clone(), of: Some(Arc::clone(&live.record)), reason, goodbye }
 }
 
 /// Starts the other three on the arbiter this runs on; each holds the addresses of those it speaks to.
@@ -155,7 +180,7 @@ fn start_siblings(
     transcoder_ctx.run(TranscoderActor::new(call.clone(), transcoders, line.clone(), &siblings.session));
     session_ctx.run(AzureSessionActor::new(call.clone(), transport, line.clone(), siblings.clone()));
     fallback_ctx.run(FallbackActor::new(call.clone(), line.clone(), siblings.session.clone()));
-    tell(&call.supervisor, ChildrenStarted { call_id: call.record.id.clone(), siblings: siblings.clone() });
+    tell(&call.supervisor, ChildrenStarted { record: Arc::clone(&call.record), siblings: siblings.clone() });
     siblings
 }
 
@@ -198,14 +223,21 @@ impl Handler<Admit> for CallSupervisor {
     type Result = Result<Admission, Refusal>;
 
     fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
-        if let Some(live) = self.registry.live_call(&admit.call_id)
+        let before = self.registry.live_call(&admit.call_id);
+        if let Some(live) = &before
             && live.ending.is_none()
             && live.line.connected()
         {
-            return Ok(Admission { line: live.line, record: live.record });
+            return Ok(Admission { line: live.line.clone(), record: Arc::clone(&live.record) });
         }
         if self.draining {
             return Err(Refusal::Draining);
+        }
+        if let Some(live) = before {
+            // Its id comes back while it says goodbye: it has to make room at once.
+            let reason = live.ending.unwrap_or(EndReason::Internal);
+            tell(&live.line, CloseLine { reason, goodbye: false, code: 1000 });
+            self.retire(&live);
         }
         if !self.settings.limits.admits(self.registry.live()) {
             return Err(Refusal::AtCapacity);
@@ -221,11 +253,12 @@ impl Handler<ChildrenStarted> for CallSupervisor {
     type Result = ();
 
     fn handle(&mut self, started: ChildrenStarted, _: &mut Self::Context) {
-        let siblings = started.siblings;
-        let kept = self.registry.change(&started.call_id, |live| live.siblings = Some(siblings.clone()));
-        if kept.is_none() {
+        let ChildrenStarted { record, siblings } = started;
+        if self.registry.live_of(&record).is_none() {
             siblings.shut_down();
+            return;
         }
+        self.registry.change(&record.id, |live| live.siblings = Some(siblings));
     }
 }
 
@@ -241,13 +274,15 @@ impl Handler<ChildStopped> for CallSupervisor {
     type Result = ();
 
     fn handle(&mut self, child: ChildStopped, _: &mut Self::Context) {
-        if child.panicked {
-            tracing::error!(call = %child.call_id, role = ?child.role, "an actor of the call panicked; the call ends, others go on");
-            self.end_call(&EndCall::now(child.call_id.clone(), EndReason::Internal), 1011);
+        let ChildStopped { record, role, panicked } = child;
+        if panicked {
+            tracing::error!(call = %record.id, ?role, "an actor of the call panicked; the call ends, others go on");
+            let call_id = record.id.clone();
+            let of = Some(Arc::clone(&record));
+            self.end_call(&EndCall { call_id, of, reason: EndReason::Internal, goodbye: false }, 1011);
         }
-        if child.role == Role::Line
-            && let Some(live) = self.registry.live_call(&child.call_id)
-            && !live.line.connected()
+        if role == Role::Line
+            && let Some(live) = self.registry.live_of(&record)
         {
             self.retire(&live);
         }
@@ -278,8 +313,7 @@ impl Handler<EndAll> for CallSupervisor {
     fn handle(&mut self, EndAll { goodbye }: EndAll, _: &mut Self::Context) {
         self.draining = true;
         for live in self.registry.all() {
-            let call = EndCall { call_id: live.record.id.clone(), reason: EndReason::Drained, goodbye };
-            self.end_call(&call, 1001);
+            self.end_call(&end_of(&live, EndReason::Drained, goodbye), 1001);
         }
     }
 }

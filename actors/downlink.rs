@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 use trunkline_call::{CallRecord, DropPlace};
-use trunkline_media::{Due, FRAME_MS, LineCodec, Playout, g711};
+use trunkline_media::{Due, LineCodec, Playout, g711};
 use trunkline_realtime::{ItemId, Played};
 
 use crate::link::{LaneError, LinkAudio, LinkControl, LinkSender};
@@ -39,6 +39,10 @@ pub struct Downlink {
     playout: Playout<Voice>,
     link: Option<LinkSender>,
     marks: VecDeque<(String, Voice)>,
+    /// The peer answers marks: then an item counts as heard when it says so.
+    peer_answers: bool,
+    /// Its control lane took nothing any more.
+    link_gone: bool,
     waiting_prompt: Option<(Prompt, Instant)>,
     prompt_on_air: Option<Prompt>,
     prompts_played: u64,
@@ -70,6 +74,8 @@ impl Downlink {
             playout: Playout::new(codec),
             link: None,
             marks: VecDeque::with_capacity(MARKS),
+            peer_answers: false,
+            link_gone: false,
             waiting_prompt: None,
             prompt_on_air: None,
             prompts_played: 0,
@@ -80,6 +86,8 @@ impl Downlink {
     /// A socket takes over; the one before, if any, is returned.
     pub fn attach(&mut self, now: Instant, link: LinkSender, fill: bool) -> Option<LinkSender> {
         let before = self.link.replace(link);
+        self.peer_answers = false;
+        self.link_gone = false;
         self.playout.set_fill(now.into_std(), fill);
         self.playout.hold(now.into_std(), false);
         before
@@ -127,11 +135,7 @@ impl Downlink {
     /// Barge-in: empties the playout and tells the peer. What was heard of the model's items, and our prompt if one was on.
     pub fn clear(&mut self, now: Instant) -> (Vec<Played>, Option<Prompt>) {
         let accounts = self.playout.clear(now.into_std());
-        if let Some(link) = &mut self.link
-            && link.clear().is_err()
-        {
-            self.link = None;
-        }
+        self.link_gone |= self.link.as_mut().is_some_and(|link| link.clear().is_err());
         self.gauge();
         let played = accounts
             .into_iter()
@@ -155,13 +159,21 @@ impl Downlink {
         self.waiting_prompt.take().map(|(prompt, _)| prompt)
     }
 
-    /// The peer has heard everything before that mark.
-    pub fn peer_played(&mut self, now: Instant, mark: &str) {
-        if let Some(at) = self.marks.iter().position(|(name, _)| name == mark)
-            && let Some((_, voice)) = self.marks.remove(at)
-        {
-            self.playout.peer_played(now.into_std(), &voice);
+    /// The peer has heard everything before that mark. Gives the model's items among it.
+    pub fn peer_played(&mut self, now: Instant, mark: &str) -> Vec<ItemId> {
+        let Some(at) = self.marks.iter().position(|(name, _)| name == mark) else { return Vec::new() };
+        self.peer_answers = true;
+        if let Some((_, voice)) = self.marks.get(at) {
+            self.playout.peer_played(now.into_std(), voice);
         }
+        let heard = self.marks.drain(..=at);
+        heard.filter_map(|(_, voice)| if let Voice::Model(item) = voice { Some(item) } else { None }).collect()
+    }
+
+    /// Counts audio that there is no room for.
+    pub fn count_too_much(&self, payload: &Bytes) {
+        let frames = payload.len().div_ceil(self.codec.frame_bytes());
+        self.record.down.add_dropped(DropPlace::PlayoutLimit, frames as u64);
     }
 
     /// Milliseconds waiting.
@@ -172,7 +184,8 @@ impl Downlink {
     /// When [`Self::run`] is due.
     pub fn due(&self) -> Option<Instant> {
         let playout = self.playout.next_due().map(Instant::from_std);
-        let prompt = self.waiting_prompt.map(|(_, patience)| patience);
+        // Without a socket a prompt waits, whatever the time.
+        let prompt = self.waiting_prompt.filter(|_| self.is_attached()).map(|(_, patience)| patience);
         [playout, prompt].into_iter().flatten().min()
     }
 
@@ -190,6 +203,7 @@ impl Downlink {
         }
         // The line may just have fallen silent.
         self.start_prompt(now, ran);
+        ran.link_gone |= std::mem::take(&mut self.link_gone);
         self.gauge();
     }
 
@@ -236,7 +250,9 @@ impl Downlink {
     fn finish(&mut self, voice: Voice, ran: &mut Ran) {
         let name = match &voice {
             Voice::Model(item) => {
-                ran.played.push(item.clone());
+                if !self.peer_answers {
+                    ran.played.push(item.clone());
+                }
                 item.to_string()
             }
             Voice::Ours(prompt, serial) => {
@@ -261,7 +277,4 @@ impl Downlink {
         self.record.down.set_underruns(self.playout.underruns());
         self.record.down.set_late_ticks(self.playout.late_ticks());
     }
-
-    /// One frame's duration, for those who keep step with the playout.
-    pub const FRAME: Duration = Duration::from_millis(FRAME_MS as u64);
 }

@@ -7,9 +7,7 @@ use trunkline_call::{CallState, EndReason, FallbackAction, FallbackInput, Fallba
 
 use crate::azure_session::AzureSessionActor;
 use crate::call_supervisor::Call;
-use crate::messages::{
-    ChildStopped, EndCall, FallbackChanged, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Role, Shutdown,
-};
+use crate::messages::{FallbackChanged, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Role, Shutdown};
 use crate::ports::tell;
 use crate::vc_stream::VcStreamActor;
 
@@ -58,11 +56,11 @@ impl FallbackActor {
         match action {
             FallbackAction::Entered { reason } => {
                 record.fallback.add_entered();
-                record.set_state(CallState::Fallback);
+                self.call.set_state(CallState::Fallback);
                 self.announce("entered", reason);
             }
             FallbackAction::Recovered => {
-                record.set_state(CallState::Active);
+                self.call.set_state(CallState::Active);
                 self.announce("recovered", "the model is back".to_owned());
             }
             FallbackAction::GaveUp { reason } => {
@@ -77,9 +75,7 @@ impl FallbackActor {
             FallbackAction::StopPrompts => {}
             FallbackAction::PlayGoodbye => tell(&self.line, PlayPrompt(Prompt::Goodbye)),
             FallbackAction::EndCall => {
-                let call_id = record.id.clone();
-                let reason = EndReason::FallbackExhausted;
-                tell(&self.call.supervisor, EndCall { call_id, reason, goodbye: false });
+                self.call.end(EndReason::FallbackExhausted);
             }
         }
     }
@@ -94,8 +90,7 @@ impl Actor for FallbackActor {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        let call_id = self.call.record.id.clone();
-        tell(&self.call.supervisor, ChildStopped { call_id, role: Role::Fallback, panicked: std::thread::panicking() });
+        self.call.child_stopped(Role::Fallback);
     }
 }
 
@@ -107,7 +102,7 @@ impl Handler<ModelHealth> for FallbackActor {
             ModelHealth::Connecting => FallbackInput::Connecting,
             ModelHealth::Ready => {
                 if self.policy.state() == FallbackState::Idle {
-                    self.call.record.set_state(CallState::Active);
+                    self.call.set_state(CallState::Active);
                 }
                 FallbackInput::Ready
             }

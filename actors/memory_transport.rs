@@ -99,10 +99,7 @@ impl MemoryTransport {
 
     /// Called with (connection number from 0, message) for every message the client sends on any connection; what it
     /// returns is what the model answers. It must not call back into this transport.
-    pub fn respond(
-        &self,
-        responder: impl FnMut(usize, &Outgoing) -> Vec<Incoming> + Send + 'static,
-    ) -> &Self {
+    pub fn respond(&self, responder: impl FnMut(usize, &Outgoing) -> Vec<Incoming> + Send + 'static) -> &Self {
         *lock(&self.0.responder) = Some(Box::new(responder));
         self
     }
@@ -139,22 +136,11 @@ impl MemoryTransport {
             answer_pings: true,
             ..Pipe::default()
         }));
-        script.accepted.push_back(MemoryServer {
-            pipe: Arc::clone(&pipe),
-            url: url.to_owned(),
-            number,
-        });
+        script.accepted.push_back(MemoryServer { pipe: Arc::clone(&pipe), url: url.to_owned(), number });
         drop(script);
         self.0.news.notify_one();
-        let outgoing = ClientSink {
-            pipe: Arc::clone(&pipe),
-            shared: Arc::clone(&self.0),
-            number,
-        };
-        ModelSocket {
-            outgoing: Box::pin(outgoing),
-            incoming: ClientStream { pipe, ended: false }.boxed_local(),
-        }
+        let outgoing = ClientSink { pipe: Arc::clone(&pipe), shared: Arc::clone(&self.0), number };
+        ModelSocket { outgoing: Box::pin(outgoing), incoming: ClientStream { pipe, ended: false }.boxed_local() }
     }
 }
 
@@ -275,10 +261,7 @@ impl MemoryServer {
 
     /// Closes with a close frame.
     pub fn close(self, code: u16, reason: &str) {
-        self.push(Incoming::Closed {
-            code: Some(code),
-            reason: reason.to_owned(),
-        });
+        self.push(Incoming::Closed { code: Some(code), reason: reason.to_owned() });
     }
 
     /// With `true` the model stops reading, so that the client's sends wait.
@@ -304,10 +287,7 @@ impl Drop for MemoryServer {
     fn drop(&mut self) {
         let mut pipe = lock(&self.pipe);
         if !pipe.shut {
-            pipe.push(Incoming::Closed {
-                code: None,
-                reason: "connection lost".to_owned(),
-            });
+            pipe.push(Incoming::Closed { code: None, reason: "connection lost".to_owned() });
         }
     }
 }
@@ -353,10 +333,7 @@ impl Sink<Outgoing> for ClientSink {
         }
         match item {
             Outgoing::Ping if pipe.answer_pings => pipe.push(Incoming::Pong),
-            Outgoing::Close { code } => pipe.push(Incoming::Closed {
-                code: Some(code),
-                reason: String::new(),
-            }),
+            Outgoing::Close { code } => pipe.push(Incoming::Closed { code: Some(code), reason: String::new() }),
             _ => {}
         }
         pipe.to_server.push_back(item);
@@ -452,19 +429,11 @@ mod tests {
         let transport = MemoryTransport::new();
         transport
             .then(ConnectPlan::Refuse(503))
-            .then_after(
-                Duration::from_secs(5),
-                ConnectPlan::Unreachable("no route".into()),
-            )
+            .then_after(Duration::from_secs(5), ConnectPlan::Unreachable("no route".into()))
             .then(ConnectPlan::Hang);
         let begun = tokio::time::Instant::now();
-        assert!(matches!(
-            transport.connect(URL).await,
-            Err(ConnectError::Refused { status: 503 })
-        ));
-        assert!(
-            matches!(transport.connect(URL).await, Err(ConnectError::Unreachable { what }) if what == "no route")
-        );
+        assert!(matches!(transport.connect(URL).await, Err(ConnectError::Refused { status: 503 })));
+        assert!(matches!(transport.connect(URL).await, Err(ConnectError::Unreachable { what }) if what == "no route"));
         assert_eq!(begun.elapsed(), Duration::from_secs(5));
         let hung = tokio::time::timeout(Duration::from_secs(3600), transport.connect(URL)).await;
         assert!(hung.is_err());
@@ -483,11 +452,7 @@ mod tests {
         });
         let (mut socket, mut server) = pair(&transport).await;
         socket.outgoing.send(Outgoing::Ping).await.unwrap();
-        socket
-            .outgoing
-            .send(Outgoing::Text("a".into()))
-            .await
-            .unwrap();
+        socket.outgoing.send(Outgoing::Text("a".into())).await.unwrap();
         server.text("b");
         let mut got = Vec::new();
         for _ in 0..4 {
@@ -507,17 +472,9 @@ mod tests {
         let (mut socket, server) = pair(&transport).await;
         server.stall(true);
         let wait = Duration::from_secs(60);
-        assert!(
-            tokio::time::timeout(wait, socket.outgoing.send(Outgoing::Ping))
-                .await
-                .is_err()
-        );
+        assert!(tokio::time::timeout(wait, socket.outgoing.send(Outgoing::Ping)).await.is_err());
         server.stall(false);
-        socket
-            .outgoing
-            .send(Outgoing::Text("late".into()))
-            .await
-            .unwrap();
+        socket.outgoing.send(Outgoing::Text("late".into())).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -526,32 +483,17 @@ mod tests {
         let (mut socket, server) = pair(&transport).await;
         server.close(1001, "expired");
         let closed = socket.incoming.next().await;
-        assert!(
-            matches!(closed, Some(Incoming::Closed { code: Some(1001), reason }) if reason == "expired")
-        );
+        assert!(matches!(closed, Some(Incoming::Closed { code: Some(1001), reason }) if reason == "expired"));
         assert_eq!(socket.incoming.next().await, None);
         assert!(socket.outgoing.send(Outgoing::Ping).await.is_err());
 
         let (mut socket, server) = pair(&transport).await;
         drop(server);
-        assert!(matches!(
-            socket.incoming.next().await,
-            Some(Incoming::Closed { code: None, .. })
-        ));
+        assert!(matches!(socket.incoming.next().await, Some(Incoming::Closed { code: None, .. })));
 
         let (mut socket, mut server) = pair(&transport).await;
-        socket
-            .outgoing
-            .send(Outgoing::Close { code: 1000 })
-            .await
-            .unwrap();
-        assert!(matches!(
-            socket.incoming.next().await,
-            Some(Incoming::Closed {
-                code: Some(1000),
-                ..
-            })
-        ));
+        socket.outgoing.send(Outgoing::Close { code: 1000 }).await.unwrap();
+        assert!(matches!(socket.incoming.next().await, Some(Incoming::Closed { code: Some(1000), .. })));
         assert_eq!(server.next().await, Some(Outgoing::Close { code: 1000 }));
     }
 }

@@ -184,7 +184,7 @@ pub struct Cleared {
 #[rtype(result = "()")]
 pub struct ItemPlayed(pub ItemId);
 
-/// The playout's ceiling is reached: cancel the response. From `VcStreamActor`.
+/// The playout's ceiling is reached: cancel the response. From `VcStreamActor`, once an item.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct PlayoutFull;
@@ -277,12 +277,16 @@ pub enum Refusal {
     Internal,
 }
 
-/// End a call, once; the first reason stands. From anybody who has cause.
+/// End a call, once; the first reason stands, but a later order without a goodbye cuts a goodbye short. From anybody who
+/// has cause.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct EndCall {
     /// Which.
     pub call_id: CallId,
+    /// The record of the call that is meant, where its id may have come back meanwhile; `None` means whatever call has
+    /// that id.
+    pub of: Option<Arc<CallRecord>>,
     /// Why.
     pub reason: EndReason,
     /// Say goodbye first.
@@ -310,8 +314,8 @@ pub struct Shutdown;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ChildrenStarted {
-    /// Which call.
-    pub call_id: CallId,
+    /// Whose.
+    pub record: Arc<CallRecord>,
     /// They.
     pub siblings: Siblings,
 }
@@ -334,7 +338,7 @@ pub enum Role {
 #[rtype(result = "()")]
 pub struct ChildStopped {
     /// Whose.
-    pub call_id: CallId,
+    pub record: Arc<CallRecord>,
     /// Which.
     pub role: Role,
     /// It panicked.

@@ -38,21 +38,33 @@ pub struct ModelLink {
     pub session: Session,
     /// The pending connect, then the reader.
     pub task: Option<SpawnHandle>,
+    /// It was given the conversation, and still has it when its session is lost.
+    pub adopted: bool,
     outbox: Rc<Outbox>,
 }
 
 impl ModelLink {
     /// A link that is about to connect.
     pub fn new(id: u64, session: Session) -> Self {
-        Self { id, session, task: None, outbox: Rc::default() }
+        Self { id, session, task: None, adopted: false, outbox: Rc::default() }
     }
 
     /// The socket is there: starts its writer.
     pub fn open(&self, socket: Pin<Box<dyn Sink<Outgoing, Error = SocketError>>>, record: Arc<CallRecord>) {
         let outbox = Rc::clone(&self.outbox);
         actix_rt::spawn(async move {
-            if let Err(error) = write(&outbox, socket, &record).await {
-                tracing::debug!(call = %record.id, %error, "writing to the model ended");
+            // A socket that takes nothing any more must not keep its task for ever.
+            let given_up = async {
+                outbox.closed.notified().await;
+                tokio::time::sleep(CLOSE_GRACE).await;
+            };
+            tokio::select! {
+                written = write(&outbox, socket, &record) => {
+                    if let Err(error) = written {
+                        tracing::debug!(call = %record.id, %error, "writing to the model ended");
+                    }
+                }
+                () = given_up => tracing::debug!(call = %record.id, "the model's socket did not close in time"),
             }
         });
     }
@@ -87,7 +99,7 @@ impl ModelLink {
         queue.messages.clear();
         queue.closing = true;
         drop(queue);
-        self.outbox.wake.notify_one();
+        self.outbox.end();
     }
 }
 
@@ -98,7 +110,7 @@ impl Drop for ModelLink {
             queue.audio = None;
             queue.closing = true;
         }
-        self.outbox.wake.notify_one();
+        self.outbox.end();
     }
 }
 
@@ -106,6 +118,7 @@ impl Drop for ModelLink {
 struct Outbox {
     queue: RefCell<Queue>,
     wake: Notify,
+    closed: Notify,
 }
 
 #[derive(Default)]
@@ -117,12 +130,17 @@ struct Queue {
 
 enum Next {
     Message(Outgoing),
-    Audio { oldest: Instant },
+    Audio { oldest: Instant, left_ms: u64 },
     Close,
     Wait,
 }
 
 impl Outbox {
+    fn end(&self) {
+        self.wake.notify_one();
+        self.closed.notify_one();
+    }
+
     /// Protocol events first, then audio: pieces that waited are joined in `audio`.
     fn next(&self, audio: &mut BytesMut) -> Next {
         let mut queue = self.queue.borrow_mut();
@@ -144,7 +162,8 @@ impl Outbox {
             audio.extend_from_slice(&chunk.payload);
             ring.pop();
         }
-        oldest.map_or(Next::Wait, |oldest| Next::Audio { oldest })
+        let left_ms = ring.queued_ms();
+        oldest.map_or(Next::Wait, |oldest| Next::Audio { oldest, left_ms })
     }
 }
 
@@ -158,19 +177,18 @@ async fn write(
     loop {
         match outbox.next(&mut audio) {
             Next::Message(message) => socket.send(message).await?,
-            Next::Audio { oldest } => {
+            Next::Audio { oldest, left_ms } => {
+                record.up.set_queued_ms(left_ms);
                 append_event(&audio, &mut event);
                 audio.clear();
-                let text = ByteString::try_from(event.split().freeze()).map_err(|error| SocketError(error.to_string()))?;
+                let text =
+                    ByteString::try_from(event.split().freeze()).map_err(|error| SocketError(error.to_string()))?;
                 socket.send(Outgoing::Text(text)).await?;
                 record.bridge.up.record(oldest.elapsed());
             }
             Next::Close => {
-                let close = async {
-                    socket.send(Outgoing::Close { code: 1000 }).await?;
-                    socket.close().await
-                };
-                return tokio::time::timeout(CLOSE_GRACE, close).await.unwrap_or(Ok(()));
+                socket.send(Outgoing::Close { code: 1000 }).await?;
+                return socket.close().await;
             }
             Next::Wait => outbox.wake.notified().await,
         }

@@ -107,7 +107,12 @@ impl Registry {
     #[must_use]
     pub fn ended_calls(&self) -> Vec<Seen> {
         let calls = self.lock();
-        calls.ended.iter().rev().map(|call| Seen { record: Arc::clone(&call.record), age: call.born.elapsed() }).collect()
+        calls
+            .ended
+            .iter()
+            .rev()
+            .map(|call| Seen { record: Arc::clone(&call.record), age: call.born.elapsed() })
+            .collect()
     }
 
     /// A call by call id, transaction id or SMA transaction id; live ones first, then the newest.
@@ -121,6 +126,11 @@ impl Registry {
     #[must_use]
     pub fn live_call(&self, id: &CallId) -> Option<LiveCall> {
         self.lock().live.get(id).cloned()
+    }
+
+    /// The live call this record is of; not another one that bears its id now.
+    pub(crate) fn live_of(&self, record: &Arc<CallRecord>) -> Option<LiveCall> {
+        self.live_call(&record.id).filter(|live| Arc::ptr_eq(&live.record, record))
     }
 
     pub(crate) fn insert(&self, call: LiveCall) {
@@ -168,6 +178,6 @@ impl EndCall {
     /// An order to end `call_id` at once.
     #[must_use]
     pub fn now(call_id: CallId, reason: EndReason) -> Self {
-        Self { call_id, reason, goodbye: false }
+        Self { call_id, of: None, reason, goodbye: false }
     }
 }

@@ -50,7 +50,8 @@ impl Totals {
     /// Frames lost: direction, place, count.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> + '_ {
         let up = DropPlace::ALL.into_iter().zip(self.up_dropped).map(|(place, count)| ("up", place.name(), count));
-        let down = DropPlace::ALL.into_iter().zip(self.down_dropped).map(|(place, count)| ("down", place.name(), count));
+        let down =
+            DropPlace::ALL.into_iter().zip(self.down_dropped).map(|(place, count)| ("down", place.name(), count));
         up.chain(down)
     }
 }

@@ -8,8 +8,7 @@ use trunkline_media::{DownTranscoder, FRAME_MS, UpTranscoder};
 use crate::audio_port::AudioPort;
 use crate::azure_session::AzureSessionActor;
 use crate::call_supervisor::Call;
-use crate::messages::{ChildStopped, EchoAudio, LineChunk, LineSpeech, ModelChunk, ModelSpeech, Role, Shutdown};
-use crate::ports::tell;
+use crate::messages::{EchoAudio, LineChunk, LineSpeech, ModelChunk, ModelSpeech, Role, Shutdown};
 use crate::vc_stream::VcStreamActor;
 
 /// The caller hears himself: what goes up comes straight down again. From `VcStreamActor` on an echo route.
@@ -58,8 +57,7 @@ impl Actor for TranscoderActor {
     type Context = Context<Self>;
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        let call_id = self.call.record.id.clone();
-        tell(&self.call.supervisor, ChildStopped { call_id, role: Role::Transcoder, panicked: std::thread::panicking() });
+        self.call.child_stopped(Role::Transcoder);
     }
 }
 

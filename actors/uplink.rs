@@ -12,8 +12,8 @@ use crate::audio_port::AudioPort;
 use crate::messages::LineChunk;
 
 const FRAME: Duration = Duration::from_millis(FRAME_MS as u64);
-/// Frames late by less than this are jitter.
-const SILENCE_AFTER: Duration = Duration::from_millis(60);
+/// Audio late by up to this is jitter: with frames of 20 ms silence begins 60 ms after the last one.
+const JITTER: Duration = Duration::from_millis(40);
 
 /// The caller's half of a call.
 pub struct Uplink {
@@ -62,9 +62,10 @@ impl Uplink {
             g711::convert(from, self.codec, &payload, &mut self.scratch);
             self.scratch.split().freeze()
         };
-        self.last_audio = Some(at);
-        self.silence_due = Some(at + SILENCE_AFTER);
         let frame_bytes = self.codec.frame_bytes();
+        let lasts = FRAME.mul_f64(payload.len() as f64 / frame_bytes as f64);
+        self.last_audio = Some(at);
+        self.silence_due = Some(at + lasts.max(FRAME) + JITTER);
         let whole = if self.recut.pending_bytes() == 0 && payload.len().is_multiple_of(frame_bytes) {
             payload
         } else {
@@ -93,7 +94,7 @@ impl Uplink {
             self.record.up.add_silence(1);
             self.pass(self.silence.clone(), 1, now);
             // After a stall of ours the caller's own frames will come in a burst: do not lengthen the gap as well.
-            self.silence_due = Some(if now - due > SILENCE_AFTER { now + FRAME } else { due + FRAME });
+            self.silence_due = Some(if now - due > JITTER { now + FRAME } else { due + FRAME });
         }
     }
 
@@ -105,6 +106,7 @@ impl Uplink {
     /// Offers the ring to the transcoder.
     pub fn flush(&mut self) {
         if !self.open {
+            self.record.up.set_queued_ms(self.ring.queued_ms());
             return;
         }
         while let Some(chunk) = self.ring.pop() {
@@ -114,7 +116,6 @@ impl Uplink {
                 break;
             }
         }
-        self.record.up.set_queued_ms(self.ring.queued_ms());
     }
 
     fn pass(&mut self, payload: Bytes, frames: u32, at: Instant) {

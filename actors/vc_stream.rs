@@ -1,12 +1,15 @@
 //! One call's line: owns the media phase, the playout clock and what the caller's side is told.
 
+mod handlers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, MessageResult, SpawnHandle};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, SpawnHandle};
 use tokio::time::Instant;
-use trunkline_call::{CallFacts, CallState, DigitCollector, DropPlace, EndReason, RouteKind, mask_number};
+use trunkline_call::{CallFacts, CallState, DigitCollector, EndReason, RouteKind, mask_number};
 use trunkline_media::LineCodec;
+use trunkline_realtime::ItemId;
 
 use crate::audio_port::AudioPort;
 use crate::azure_session::AzureSessionActor;
@@ -16,8 +19,7 @@ use crate::fallback::FallbackActor;
 use crate::link::LinkControl;
 use crate::listeners::Listeners;
 use crate::messages::{
-    AddListener, Attach, CallerAudio, CallerDigits, CallerEvent, CallerSays, ChildStopped, Clear, Cleared,
-    CloseLine, EchoAudio, EndCall, FallbackChanged, ItemPlayed, KeyPressed, LineSpeech, OpenSession, PlayPrompt, PlayoutFull, Prompt,
+    CallerDigits, Cleared, CloseLine, ItemPlayed, KeyPressed, LineSpeech, OpenSession, PlayoutFull, Prompt,
     PromptPlayed, Role, Shutdown,
 };
 use crate::ports::tell;
@@ -28,6 +30,8 @@ use crate::uplink::{Uplink, millis};
 const ROUTE_PATIENCE: Duration = Duration::from_millis(500);
 /// A goodbye that does not come to its end (no socket, no audio) holds the call no longer than this.
 const GOODBYE_GUARD: Duration = Duration::from_secs(10);
+/// Between the last frame of a goodbye and the close.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The other actors of the call.
@@ -73,6 +77,10 @@ pub struct VcStreamActor {
     detach_deadline: Option<Instant>,
     attached_at: Instant,
     closing: Option<Closing>,
+    /// The peer is still playing our goodbye until then.
+    goodbye_until: Option<Instant>,
+    /// The item that was too much for the playout.
+    too_much: Option<ItemId>,
     second_due: Instant,
     timer: Option<(Instant, SpawnHandle)>,
     ran: Ran,
@@ -97,16 +105,14 @@ impl VcStreamActor {
             detach_deadline: Some(now + call.settings.limits.reattach_grace),
             attached_at: now,
             closing: None,
+            goodbye_until: None,
+            too_much: None,
             second_due: now + SECOND,
             timer: None,
             ran: Ran::default(),
             call,
             siblings,
         }
-    }
-
-    fn end(&self, reason: EndReason) {
-        tell(&self.call.supervisor, EndCall { call_id: self.call.record.id.clone(), reason, goodbye: false });
     }
 
     fn learn(&mut self, now: Instant, mut facts: CallFacts) {
@@ -138,9 +144,9 @@ impl VcStreamActor {
             (Some(RouteKind::Model(_)), Some(profile)) => tell(&self.siblings.session, OpenSession(profile)),
             (Some(RouteKind::Echo), _) => {
                 tell(&self.siblings.transcoder, SetEcho);
-                self.call.record.set_state(CallState::Active);
+                self.call.set_state(CallState::Active);
             }
-            _ => self.end(EndReason::Rejected),
+            _ => self.call.end(EndReason::Rejected),
         }
         self.up.open();
         self.attached_at = now;
@@ -168,8 +174,10 @@ impl VcStreamActor {
         self.second_due = now + SECOND;
         let limits = &self.call.settings.limits;
         match self.up.last_audio() {
-            Some(last) if now - last.max(self.attached_at) > limits.media_timeout => self.end(EndReason::MediaLost),
-            None if now - self.attached_at > limits.media_timeout => self.end(EndReason::NoMedia),
+            Some(last) if now - last.max(self.attached_at) > limits.media_timeout => {
+                self.call.end(EndReason::MediaLost)
+            }
+            None if now - self.attached_at > limits.media_timeout => self.call.end(EndReason::NoMedia),
             _ => {}
         }
     }
@@ -192,7 +200,7 @@ impl VcStreamActor {
         }
         if self.detach_deadline.is_some_and(|due| due <= now) {
             self.detach_deadline = None;
-            self.end(EndReason::MediaLost);
+            self.call.end(if self.epoch == 0 { EndReason::NoMedia } else { EndReason::MediaLost });
         }
         if let Some(closing) = &self.closing
             && (closing.deadline <= now || !self.down.is_attached())
@@ -216,15 +224,48 @@ impl VcStreamActor {
         }
         if let Some(prompt) = ran.finished.take() {
             tell(&self.siblings.fallback, PromptPlayed(prompt));
-            if let Some(closing) = &mut self.closing
-                && prompt == Prompt::Goodbye
-            {
+            if prompt == Prompt::Goodbye {
                 // The last frames are on their way: let the peer play them before the socket closes.
-                closing.deadline = now + Downlink::FRAME * 5;
+                let until = now + LAST_WORDS;
+                self.goodbye_until = Some(until);
+                if let Some(closing) = &mut self.closing {
+                    closing.deadline = until;
+                }
             }
         }
         if std::mem::take(&mut ran.link_gone) {
             self.lose_link(now);
+        }
+    }
+
+    /// Audio of the model. What the playout has no room for is dropped, so that memory is bounded whatever the model does.
+    fn speech(&mut self, now: Instant, LineSpeech { item, mut payload, end, at, .. }: LineSpeech) {
+        if !payload.is_empty() {
+            self.call.record.bridge.down.record(now - at);
+            if self.down.queued_ms() >= millis(self.call.settings.limits.playout_buffer) {
+                self.down.count_too_much(&payload);
+                payload.clear();
+                if self.too_much.as_ref() != Some(&item) {
+                    self.too_much = Some(item.clone());
+                    tell(&self.siblings.session, PlayoutFull);
+                }
+            }
+        }
+        self.down.speech(now, item, payload, end);
+    }
+
+    /// The first order says why; a later one without a goodbye cuts the goodbye short.
+    fn start_closing(&mut self, now: Instant, CloseLine { reason, goodbye, code }: CloseLine) {
+        let goodbye = goodbye && self.down.is_attached();
+        let deadline =
+            if goodbye { now + GOODBYE_GUARD } else { self.goodbye_until.map_or(now, |until| until.max(now)) };
+        match &mut self.closing {
+            Some(closing) => closing.deadline = closing.deadline.min(deadline),
+            None => self.closing = Some(Closing { reason, code, deadline }),
+        }
+        if goodbye {
+            self.down.clear(now);
+            self.down.play(now, Prompt::Goodbye);
         }
     }
 
@@ -280,179 +321,6 @@ impl Actor for VcStreamActor {
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        let call_id = self.call.record.id.clone();
-        tell(&self.call.supervisor, ChildStopped { call_id, role: Role::Line, panicked: std::thread::panicking() });
-    }
-}
-
-impl Handler<Attach> for VcStreamActor {
-    type Result = MessageResult<Attach>;
-
-    fn handle(&mut self, attach: Attach, ctx: &mut Self::Context) -> Self::Result {
-        let now = Instant::now();
-        self.epoch += 1;
-        let first = self.epoch == 1;
-        let ready = attach.link.control(LinkControl::Ready).is_ok();
-        if let Some(before) = self.down.attach(now, attach.link, attach.fill) {
-            // It may be gone already; then nobody needs to be told.
-            let _ = before.control(LinkControl::Close { stop: None, code: 4409 });
-        }
-        self.detach_deadline = None;
-        self.attached_at = now;
-        self.call.note("link", if first { "attached" } else { "attached again" }.to_owned());
-        if !ready {
-            self.lose_link(now);
-        }
-        if first {
-            self.route_deadline = Some(now + ROUTE_PATIENCE);
-        }
-        self.learn(now, attach.facts);
-        self.run(ctx);
-        MessageResult(self.epoch)
-    }
-}
-
-impl Handler<AddListener> for VcStreamActor {
-    type Result = bool;
-
-    fn handle(&mut self, AddListener { link }: AddListener, ctx: &mut Self::Context) -> bool {
-        let now = Instant::now();
-        let added = self.listeners.add(now, link);
-        self.arm(ctx, now);
-        added
-    }
-}
-
-impl Handler<CallerAudio> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, audio: CallerAudio, ctx: &mut Self::Context) {
-        if self.is_current(audio.epoch)
-            && let Some(codec) = self.down.link_codec()
-        {
-            let frames = self.up.caller_audio(codec, audio.payload, audio.at);
-            self.listeners.caller(&frames);
-            self.arm(ctx, audio.at);
-        }
-    }
-}
-
-impl Handler<CallerSays> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, CallerSays { epoch, event }: CallerSays, ctx: &mut Self::Context) {
-        if !self.is_current(epoch) {
-            return;
-        }
-        let now = Instant::now();
-        match event {
-            CallerEvent::Start(facts) => {
-                self.learn(now, facts);
-                if !self.routed {
-                    self.choose_route(now, None);
-                }
-            }
-            CallerEvent::Key(key) => self.on_key(now, key),
-            CallerEvent::Played(mark) => self.down.peer_played(now, &mark),
-            CallerEvent::Stop => self.end(EndReason::CallerHangup),
-            CallerEvent::Bad { code, message, lost_ms } => {
-                self.call.record.up.add_dropped_ms(DropPlace::BadAudio, lost_ms);
-                if !self.down.control(LinkControl::Error { code, message }) {
-                    self.lose_link(now);
-                }
-            }
-            CallerEvent::Lost => self.lose_link(now),
-        }
-        self.run(ctx);
-    }
-}
-
-impl Handler<LineSpeech> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, speech: LineSpeech, ctx: &mut Self::Context) {
-        if speech.generation < self.generation || self.closing.is_some() {
-            return;
-        }
-        let now = Instant::now();
-        if !speech.payload.is_empty() {
-            self.call.record.bridge.down.record(now - speech.at);
-        }
-        self.down.speech(now, speech.item, speech.payload, speech.end);
-        if self.down.queued_ms() > millis(self.call.settings.limits.playout_buffer) {
-            tell(&self.siblings.session, PlayoutFull);
-        }
-        self.run(ctx);
-    }
-}
-
-impl Handler<EchoAudio> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, EchoAudio { payload }: EchoAudio, ctx: &mut Self::Context) {
-        if self.closing.is_none() {
-            self.down.echo(Instant::now(), payload);
-            self.run(ctx);
-        }
-    }
-}
-
-impl Handler<Clear> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, Clear { generation }: Clear, ctx: &mut Self::Context) {
-        if self.closing.is_some() {
-            return;
-        }
-        self.generation = generation;
-        let (played, prompt) = self.down.clear(Instant::now());
-        tell(&self.siblings.session, Cleared { played });
-        if let Some(prompt) = prompt {
-            tell(&self.siblings.fallback, PromptPlayed(prompt));
-        }
-        self.run(ctx);
-    }
-}
-
-impl Handler<PlayPrompt> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, PlayPrompt(prompt): PlayPrompt, ctx: &mut Self::Context) {
-        if self.closing.is_none() {
-            self.down.play(Instant::now(), prompt);
-            self.run(ctx);
-        }
-    }
-}
-
-impl Handler<FallbackChanged> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, FallbackChanged { state, reason }: FallbackChanged, ctx: &mut Self::Context) {
-        if state == "recovered"
-            && let Some(prompt) = self.down.forget_prompt()
-        {
-            tell(&self.siblings.fallback, PromptPlayed(prompt));
-        }
-        if !self.down.control(LinkControl::Fallback { state, reason }) {
-            self.lose_link(Instant::now());
-        }
-        self.run(ctx);
-    }
-}
-
-impl Handler<CloseLine> for VcStreamActor {
-    type Result = ();
-
-    fn handle(&mut self, CloseLine { reason, goodbye, code }: CloseLine, ctx: &mut Self::Context) {
-        let now = Instant::now();
-        let goodbye = goodbye && self.down.is_attached();
-        let deadline = if goodbye { now + GOODBYE_GUARD } else { now };
-        self.closing = Some(Closing { reason, code, deadline });
-        if goodbye {
-            self.down.clear(now);
-            self.down.play(now, Prompt::Goodbye);
-        }
-        self.run(ctx);
+        self.call.child_stopped(Role::Line);
     }
 }

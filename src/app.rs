@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,7 +27,7 @@ use crate::http::auth::Secured;
 use crate::http::{Lifecycle, Shared, admin, health, ingest, metrics};
 use crate::links::socket::Heartbeat;
 use crate::model::{Auth, AwcTransport, BadKey, TlsSetupError, TransportSettings, WarmSettings, WarmTransport};
-use crate::settings::{ModelAuth, RouteKind, Settings, TlsSettings};
+use crate::settings::{ModelAuth, RealtimeSettings, RouteKind, Settings, TlsSettings};
 use crate::{prompts, tls};
 
 /// What the kernel may hold of a call's audio before the socket refuses more: a stalled caller must show as drops here,
@@ -62,6 +61,10 @@ pub enum AppError {
     /// The model's key cannot be sent.
     #[error("realtime.api_key: {0}")]
     Key(#[from] BadKey),
+    /// No way to tokens.
+    #[cfg(feature = "entra")]
+    #[error("realtime.auth: {0}")]
+    Entra(#[from] crate::model::EntraSetupError),
     /// A prompt cannot be read.
     #[error("{0}")]
     Prompt(#[from] prompts::PromptError),
@@ -129,11 +132,15 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     let bridge = bridge_settings(&settings, endpoints, prompts);
     let transport = transport_factory(&settings, &bridge, workers)?;
     let registry = Arc::new(Registry::default());
-    let supervisor = CallSupervisor::new(Arc::clone(&bridge), Arc::clone(&registry), transport).start();
+    let supervisor = CallSupervisor::new(Arc::clone(&bridge), Arc::clone(&registry), Arc::clone(&transport)).start();
     let shared = web::Data::new(shared(&settings, supervisor, registry));
 
     let data = shared.clone();
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).configure(media_routes))
+    let server = HttpServer::new(move || {
+        // Each worker's way to the model, so that its warm sessions stand ready before its first call.
+        transport();
+        App::new().app_data(data.clone()).configure(media_routes)
+    })
         .workers(workers)
         .tcp_nodelay(true)
         .shutdown_timeout(1)
@@ -307,13 +314,8 @@ fn transport_factory(
         static TRANSPORT: std::cell::OnceCell<Rc<dyn ModelTransport>> = const { std::cell::OnceCell::new() };
     }
     let realtime = &settings.realtime;
-    let auth = match (&realtime.api_key, realtime.auth) {
-        (None, _) if settings.realtime.urls.is_empty() => Auth::api_key("simulator")?,
-        (None, _) => Auth::none(),
-        (Some(key), ModelAuth::ApiKey) => Auth::api_key(key.expose())?,
-        (Some(key), ModelAuth::Bearer) => Auth::bearer(key.expose())?,
-    };
-    let transport = Arc::new(TransportSettings::new(auth, None::<&Path>, realtime.connect_timeout)?);
+    let auth = model_auth(&settings.realtime)?;
+    let transport = Arc::new(TransportSettings::new(auth, None, realtime.connect_timeout)?);
     let warm = WarmSettings {
         connect_timeout: realtime.connect_timeout,
         ping: realtime.ping,
@@ -335,6 +337,18 @@ fn transport_factory(
             Rc::clone(cell.get_or_init(build))
         })
     }))
+}
+
+fn model_auth(realtime: &RealtimeSettings) -> Result<Auth, AppError> {
+    Ok(match (&realtime.api_key, realtime.auth) {
+        #[cfg(feature = "entra")]
+        (_, ModelAuth::Entra) => Auth::tokens(Arc::new(crate::model::EntraTokens::from_environment(None)?)),
+        // The embedded simulator wants a key, any key.
+        (None, _) if realtime.urls.is_empty() => Auth::api_key("simulator")?,
+        (Some(key), ModelAuth::ApiKey) => Auth::api_key(key.expose())?,
+        (Some(key), ModelAuth::Bearer) => Auth::bearer(key.expose())?,
+        (None, _) | (_, ModelAuth::Entra) => Auth::none(),
+    })
 }
 
 fn shared(settings: &Settings, supervisor: Addr<CallSupervisor>, registry: Arc<Registry>) -> Shared {

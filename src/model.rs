@@ -19,7 +19,7 @@ mod warm;
 #[cfg(test)]
 mod warm_tests;
 
-pub use auth::{Auth, BadKey, TokenError, TokenProvider};
+pub use auth::{Auth, BadKey};
 #[cfg(feature = "entra")]
 pub use entra::{EntraSetupError, EntraTokens};
 pub use tls::TlsSetupError;

@@ -35,19 +35,13 @@ pub struct SettingsError {
 
 impl SettingsError {
     fn one(problem: impl Into<String>) -> Self {
-        Self {
-            problems: vec![problem.into()],
-        }
+        Self { problems: vec![problem.into()] }
     }
 }
 
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "configuration: {}",
-            self.problems.join("\nconfiguration: ")
-        )
+        write!(f, "configuration: {}", self.problems.join("\nconfiguration: "))
     }
 }
 
@@ -136,9 +130,7 @@ impl RealtimeSettings {
     #[must_use]
     pub fn profile(&self, route: &RouteOverrides, tools: Vec<ToolSpec>) -> SessionProfile {
         let pick = |own: &Option<String>, default: &Option<String>| {
-            own.clone()
-                .or_else(|| default.clone())
-                .filter(|text| !text.is_empty())
+            own.clone().or_else(|| default.clone()).filter(|text| !text.is_empty())
         };
         SessionProfile {
             api: self.api,
@@ -148,10 +140,7 @@ impl RealtimeSettings {
             greeting: pick(&route.greeting, &self.greeting),
             transcription_model: pick(&route.transcription_model, &self.transcription_model),
             noise_reduction: None,
-            turn_detection: route
-                .turn_detection
-                .clone()
-                .unwrap_or_else(|| self.turn_detection.clone()),
+            turn_detection: route.turn_detection.clone().unwrap_or_else(|| self.turn_detection.clone()),
             tools,
             speed: None,
             max_output_tokens: None,
@@ -173,18 +162,11 @@ impl RealtimeSettings {
 
 /// Texts that the bundled recordings say: prompts, goodbye.
 fn defaults_of_fallback() -> (Vec<String>, String) {
-    let defaults = config::Config::builder()
-        .add_source(config::File::from_str(
-            DEFAULT_TOML,
-            config::FileFormat::Toml,
-        ))
-        .build();
+    let defaults =
+        config::Config::builder().add_source(config::File::from_str(DEFAULT_TOML, config::FileFormat::Toml)).build();
     let Ok(defaults) = defaults else {
         return (Vec::new(), String::new());
     };
     let prompts = defaults.get("fallback.prompts").unwrap_or_default();
-    (
-        prompts,
-        defaults.get_string("fallback.goodbye").unwrap_or_default(),
-    )
+    (prompts, defaults.get_string("fallback.goodbye").unwrap_or_default())
 }

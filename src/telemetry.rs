@@ -14,9 +14,7 @@ static PANICS: AtomicU64 = AtomicU64::new(0);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadFilter {
     /// A part is neither a level nor TARGET=LEVEL.
-    #[error(
-        "a level (off, error, warn, info, debug, trace) or TARGET=LEVEL, comma-separated; {0:?} is neither"
-    )]
+    #[error("a level (off, error, warn, info, debug, trace) or TARGET=LEVEL, comma-separated; {0:?} is neither")]
     NoDirective(String),
     /// A part looks right and is not.
     #[error("a level (off, error, warn, info, debug, trace) or TARGET=LEVEL, comma-separated; {0}")]
@@ -27,23 +25,17 @@ pub enum BadFilter {
 ///
 /// # Errors
 /// [`BadFilter`]. A bare word that is no level is one: `tracing` takes it for a target, so that a
-/// misspelt `inof` would silence everything else.
+/// misspelt level would silence everything else.
 pub fn parse_filter(text: &str) -> Result<EnvFilter, BadFilter> {
-    let mut parts = text
-        .split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
-    let bare =
-        parts.find(|part| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err());
-    if let Some(part) = bare {
-        return Err(BadFilter::NoDirective(part.to_owned()));
+    let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    let bare = |part: &&&str| !part.contains(['=', '[']) && part.parse::<LevelFilter>().is_err();
+    if let Some(part) = parts.iter().find(bare) {
+        return Err(BadFilter::NoDirective((*part).to_owned()));
     }
-    if text.trim().is_empty() {
+    if parts.is_empty() {
         return Err(BadFilter::NoDirective(String::new()));
     }
-    EnvFilter::builder()
-        .parse(text)
-        .map_err(|error| BadFilter::Unparsable(error.to_string()))
+    EnvFilter::builder().parse(parts.join(",")).map_err(|error| BadFilter::Unparsable(error.to_string()))
 }
 
 /// Logs to stderr from here on, and logs and counts panics. Later calls change nothing.
@@ -54,9 +46,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
     static ONCE: Once = Once::new();
     let filter = parse_filter(filter)?;
     ONCE.call_once(|| {
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         // A subscriber that a test installed before stays.
         let _already_set = match format {
             LogFormat::Pretty => {
@@ -85,4 +75,44 @@ fn install_panic_hook() {
         let backtrace = std::backtrace::Backtrace::capture();
         tracing::error!(place, thread = thread.name(), %backtrace, "panic: {message}");
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn useful_filters_are_taken() {
+        for filter in [
+            "info",
+            "WARN",
+            "off",
+            "warn,trunkline=debug",
+            " info , actix_server=warn ",
+            "info,trunkline[call{id=a}]=trace",
+        ] {
+            assert!(parse_filter(filter).is_ok(), "{filter:?}: {:?}", parse_filter(filter).err());
+        }
+    }
+
+    #[test]
+    fn bad_filters_say_which_part_is_bad() {
+        for (filter, part) in
+            [("", "\"\""), ("verbose", "\"verbose\""), ("info,trunkline", "\"trunkline\""), ("trunkline=loud", "level")]
+        {
+            let error = parse_filter(filter).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("TARGET=LEVEL"), "{filter:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn panics_are_counted() {
+        let before = panics();
+        let usual = std::panic::take_hook();
+        install_panic_hook();
+        let ended = std::thread::spawn(|| panic!("of a test")).join();
+        std::panic::set_hook(usual);
+        assert!(ended.is_err());
+        assert!(panics() > before);
+    }
 }

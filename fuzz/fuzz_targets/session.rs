@@ -41,6 +41,8 @@ enum Step {
 struct Input {
     api: u8,
     greeting: bool,
+    /// Begin with a session that already carries the call.
+    live: bool,
     steps: Vec<Step>,
 }
 
@@ -61,7 +63,13 @@ fuzz_target!(|input: Input| {
     let session = Session::new(Arc::new(profile), Timing::default(), now);
     let ledger = Ledger::default();
     let mut run = Run { session, ledger, now, unix_ms: 1_700_000_000_000, dead: false, out: Vec::new() };
-    for step in &input.steps {
+    let opening = [
+        Step::Created { lives_for_s: 1_800 },
+        Step::Updated { rate: true },
+        Step::Adopt { keep: false, resume: false },
+    ];
+    let opening = if input.live { &opening[..] } else { &[] };
+    for step in opening.iter().chain(&input.steps) {
         run.step(step);
         run.check();
     }

@@ -80,11 +80,7 @@ pub(super) fn progress_line(progress: &Progress) -> String {
         Doing::Listening => "listening",
         Doing::Done => "hanging up",
     };
-    let fallback = if progress.fallback {
-        ", the model is away"
-    } else {
-        ""
-    };
+    let fallback = if progress.fallback { ", the model is away" } else { "" };
     format!(
         "{:>4} s  {doing:<10} {:>6} frames out, {:>6} in{fallback}",
         progress.elapsed.as_secs(),

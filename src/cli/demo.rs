@@ -45,15 +45,8 @@ pub(super) fn run(args: DemoArgs) -> Result<(), Failure> {
     })
 }
 
-async fn one_call(
-    media: SocketAddr,
-    admin: SocketAddr,
-    words: Vec<i16>,
-    out: &std::path::Path,
-) -> Result<(), Failure> {
-    say(&format!(
-        "calling ws://{media}/ingest; the embedded simulator says everything back"
-    ));
+async fn one_call(media: SocketAddr, admin: SocketAddr, words: Vec<i16>, out: &std::path::Path) -> Result<(), Failure> {
+    say(&format!("calling ws://{media}/ingest; the embedded simulator says everything back"));
     let options = PhoneOptions {
         url: format!("ws://{media}/ingest"),
         call_id: Some(CALL_ID.to_owned()),
@@ -69,11 +62,7 @@ async fn one_call(
     for (name, value) in rows(&record) {
         print(&format!("  {name:<18}{value}")).map_err(Failure::job)?;
     }
-    if report.reply_heard {
-        Ok(())
-    } else {
-        Err(Failure::Job("the caller heard no reply".to_owned()))
-    }
+    if report.reply_heard { Ok(()) } else { Err(Failure::Job("the caller heard no reply".to_owned())) }
 }
 
 /// The service's own record of the call, once it has ended there.
@@ -82,19 +71,14 @@ async fn record_of(admin: SocketAddr) -> Result<Value, Failure> {
     let url = format!("http://{admin}/admin/calls/{CALL_ID}");
     let mut record = Value::Null;
     for _ in 0..20 {
-        let mut answer = client
-            .get(&url)
-            .send()
-            .await
-            .map_err(|error| Failure::Job(format!("{url}: {error}")))?;
+        let mut answer = client.get(&url).send().await.map_err(|error| Failure::Job(format!("{url}: {error}")))?;
         let status = answer.status();
         let body = answer.body().limit(8 << 20).await;
         if !status.is_success() {
             return Err(Failure::Job(format!("{url}: HTTP {status}")));
         }
         let body = body.map_err(|error| Failure::Job(format!("{url}: {error}")))?;
-        record = serde_json::from_slice(&body)
-            .map_err(|error| Failure::Job(format!("{url}: {error}")))?;
+        record = serde_json::from_slice(&body).map_err(|error| Failure::Job(format!("{url}: {error}")))?;
         if text(&record, "/state") == "ended" {
             break;
         }
@@ -115,21 +99,9 @@ fn rows(call: &Value) -> Vec<(&'static str, String)> {
         )
     };
     vec![
-        (
-            "call",
-            format!(
-                "{}, {}, {} ms, ended by {}",
-                t("/callId"),
-                t("/state"),
-                t("/durationMs"),
-                t("/endReason")
-            ),
-        ),
+        ("call", format!("{}, {}, {} ms, ended by {}", t("/callId"), t("/state"), t("/durationMs"), t("/endReason"))),
         ("caller to model", leg("up")),
-        (
-            "model to caller",
-            format!("{}, {} underruns", leg("down"), t("/down/underruns")),
-        ),
+        ("model to caller", format!("{}, {} underruns", leg("down"), t("/down/underruns"))),
         (
             "model",
             format!(
@@ -158,14 +130,7 @@ fn rows(call: &Value) -> Vec<(&'static str, String)> {
                 t("/bridge/downMs/p99")
             ),
         ),
-        (
-            "fallback",
-            format!(
-                "entered {} times, {} prompts",
-                t("/fallback/entered"),
-                t("/fallback/prompts")
-            ),
-        ),
+        ("fallback", format!("entered {} times, {} prompts", t("/fallback/entered"), t("/fallback/prompts"))),
     ]
 }
 
@@ -174,6 +139,7 @@ fn text(call: &Value, path: &str) -> String {
     match call.pointer(path) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) if number.is_f64() => format!("{:.1}", number.as_f64().unwrap_or_default()),
         Some(other) => other.to_string(),
     }
 }
@@ -188,10 +154,7 @@ mod tests {
     fn the_bundled_sentence_is_speech() {
         let words = bundled_words().unwrap();
         assert_eq!(words.len(), 56_800, "7.1 s");
-        let loud = words
-            .chunks(160)
-            .filter(|frame| phone::is_sound(frame))
-            .count();
+        let loud = words.chunks(160).filter(|frame| phone::is_sound(frame)).count();
         assert!(loud > 300, "{loud} frames of sound");
     }
 
@@ -201,22 +164,13 @@ mod tests {
             "callId": "demo", "state": "ended", "durationMs": 17_000, "endReason": "caller_hangup",
             "up": { "frames": 850, "dropped": 1, "queuedMs": 0 },
             "down": { "frames": 360, "dropped": 0, "queuedMs": 0, "underruns": 2 },
-            "model": { "responses": 1, "interruptions": 0, "reconnects": 0, "responseLatencyMs": { "last": 310.5, "p50": null } },
+            "model": { "responses": 1, "interruptions": 0, "reconnects": 0, "responseLatencyMs": { "last": 310.456, "p50": null } },
         });
         let rows = rows(&call);
-        let row = |name: &str| {
-            rows.iter()
-                .find(|(found, _)| *found == name)
-                .unwrap()
-                .1
-                .clone()
-        };
+        let row = |name: &str| rows.iter().find(|(found, _)| *found == name).unwrap().1.clone();
         assert_eq!(row("call"), "demo, ended, 17000 ms, ended by caller_hangup");
         assert_eq!(row("caller to model"), "850 frames, 1 dropped, 0 ms queued");
-        assert_eq!(
-            row("model to caller"),
-            "360 frames, 0 dropped, 0 ms queued, 2 underruns"
-        );
+        assert_eq!(row("model to caller"), "360 frames, 0 dropped, 0 ms queued, 2 underruns");
         assert_eq!(row("response latency"), "last 310.5 ms, p50 - ms, p99 - ms");
     }
 }

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::app::AppError;
 use crate::settings::{Loaded, SettingsError};
 use crate::telemetry;
 
@@ -107,14 +108,16 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(args: ConfigArgs) -> Result<(), Failure> {
-    let Loaded {
-        settings, warnings, ..
-    } = Loaded::of_process(args.config)?;
+    let Loaded { settings, warnings, .. } = Loaded::of_process(args.config)?;
     telemetry::init(settings.log.format, &settings.log.filter).map_err(Failure::job)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    crate::app::serve(settings).map_err(Failure::job)
+    crate::app::serve(settings).map_err(|error| match error {
+        AppError::Listen { .. } | AppError::Io(_) => Failure::job(error),
+        // The rest is about files and keys that the configuration names.
+        _ => Failure::Usage(format!("configuration: {error}")),
+    })
 }
 
 /// Tells on stdout that a listener accepts: `listening NAME ADDR`, NAME one of `media`, `admin`, `sim`, `sip`.
@@ -138,8 +141,7 @@ fn say(line: &str) {
 
 /// A duration on the command line: "250ms", "10s", "2m".
 fn duration(text: &str) -> Result<std::time::Duration, String> {
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write it with its unit: 250ms, 10s, 2m"))
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it with its unit: 250ms, 10s, 2m"))
 }
 
 #[cfg(test)]
@@ -160,16 +162,10 @@ mod tests {
 
     #[test]
     fn no_command_serves() {
-        for line in [
-            "trunkline",
-            "trunkline --config a.toml",
-            "trunkline serve --config a.toml",
-        ] {
+        for line in ["trunkline", "trunkline --config a.toml", "trunkline serve --config a.toml"] {
             let cli = parse(line).unwrap();
             let command = cli.command.unwrap_or(Command::Serve(cli.serve));
-            let Command::Serve(args) = command else {
-                panic!("{line}: {command:?}")
-            };
+            let Command::Serve(args) = command else { panic!("{line}: {command:?}") };
             assert_eq!(args.config.is_some(), line.contains("a.toml"), "{line}");
         }
     }

@@ -4,6 +4,8 @@ mod caller;
 mod dial;
 mod playback;
 mod report;
+#[cfg(test)]
+mod tests;
 pub mod wav;
 
 use std::time::Duration;
@@ -118,12 +120,7 @@ pub async fn place_call(mut options: PhoneOptions) -> Result<PhoneReport, PhoneE
         let _gone = sink.close().await;
     });
 
-    let mut call = Call::new(
-        number.codec,
-        std::mem::take(&mut options.words),
-        options.patience,
-        outgoing,
-    );
+    let mut call = Call::new(number.codec, std::mem::take(&mut options.words), options.patience, outgoing);
     let mut unready = PhoneReport::new(number.call_id, number.codec);
     let deadline = Instant::now() + READY_TIMEOUT;
     while !call.ready {
@@ -135,10 +132,7 @@ pub async fn place_call(mut options: PhoneOptions) -> Result<PhoneReport, PhoneE
         call.take(Instant::now(), frame, &mut unready);
         if let Some(end) = call.ended.take() {
             writer.abort();
-            return Err(PhoneError::Lost {
-                after: Duration::ZERO,
-                what: end,
-            });
+            return Err(PhoneError::Lost { after: Duration::ZERO, what: end });
         }
     }
     let mut report = unready;
@@ -175,10 +169,7 @@ pub async fn place_call(mut options: PhoneOptions) -> Result<PhoneReport, PhoneE
     let _flushed = timeout(Duration::from_secs(1), writer).await;
     call.finish(&mut report);
     match call.ended {
-        Some(what) if !call.over => Err(PhoneError::Lost {
-            after: report.duration,
-            what,
-        }),
+        Some(what) if !call.over => Err(PhoneError::Lost { after: report.duration, what }),
         _ => Ok(report),
     }
 }
@@ -203,12 +194,7 @@ struct Call {
 }
 
 impl Call {
-    fn new(
-        codec: LineCodec,
-        words: Vec<i16>,
-        patience: Patience,
-        outgoing: mpsc::Sender<Message>,
-    ) -> Self {
+    fn new(codec: LineCodec, words: Vec<i16>, patience: Patience, outgoing: mpsc::Sender<Message>) -> Self {
         Self {
             codec,
             caller: Caller::new(words, patience),
@@ -263,9 +249,7 @@ impl Call {
             Some(Ok(Frame::Close(reason))) => {
                 let text = reason.map(|reason| {
                     let why = reason.description.unwrap_or_default();
-                    format!("closed with {} {why}", u16::from(reason.code))
-                        .trim_end()
-                        .to_owned()
+                    format!("closed with {} {why}", u16::from(reason.code)).trim_end().to_owned()
                 });
                 self.ended = Some(text.unwrap_or_else(|| "closed".to_owned()));
             }
@@ -289,9 +273,7 @@ impl Call {
             report.gap(now - last);
         }
         if is_sound(&self.samples) {
-            let begins = self
-                .last_sound
-                .is_none_or(|last| now - last > Duration::from_millis(100));
+            let begins = self.last_sound.is_none_or(|last| now - last > Duration::from_millis(100));
             self.last_sound = Some(now);
             if let (Some(spoken), true, false) = (self.spoken_at, begins, self.fallback) {
                 report.first_reply.get_or_insert(now - spoken);
@@ -304,13 +286,7 @@ impl Call {
             report.notes.push("a message that is not JSON".to_owned());
             return;
         };
-        let field = |name: &str| {
-            message
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
+        let field = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         match field("type").as_str() {
             "ready" => self.ready = true,
             "clear" => {
@@ -328,23 +304,17 @@ impl Call {
                 let state = field("state");
                 self.fallback = state == "entered";
                 self.caller.told_to_wait(self.fallback);
-                report
-                    .fallback
-                    .push(format!("{state} ({})", field("reason")));
+                report.fallback.push(format!("{state} ({})", field("reason")));
                 self.last_frame = None;
             }
             "stop" => {
                 self.over = true;
                 report.stop_reason = Some(field("reason"));
             }
-            "error" => report
-                .notes
-                .push(format!("error {}: {}", field("code"), field("message"))),
+            "error" => report.notes.push(format!("error {}: {}", field("code"), field("message"))),
             "dtmf" => report.notes.push(format!("keys {}", field("digits"))),
             "transfer" => report.notes.push(format!("transfer to {}", field("to"))),
-            other => report
-                .notes
-                .push(format!("a message of unknown type {other:?}")),
+            other => report.notes.push(format!("a message of unknown type {other:?}")),
         }
     }
 

@@ -37,13 +37,8 @@ mod tests {
             ("TRUNKLINE__INGEST__ALLOWED_ORIGINS", "https://a.example"),
             ("TRUNKLINE__CALLS__MAX_DURATION", "90m"),
         ];
-        let env = env
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .to_vec();
-        let sources = Sources {
-            env,
-            ..Sources::default()
-        };
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let sources = Sources { env, ..Sources::default() };
         let lines = lines(&Loaded::from_sources(&sources).unwrap().entries);
         let all = lines.join("\n");
         assert!(!all.contains("hunter2"), "{all}");
@@ -56,30 +51,18 @@ mod tests {
             "log.mask_numbers = true  # default",
             "routes = [{ kind = \"echo\", match = \"6001\" }, { kind = \"model\", match = \"*\" }]  # default",
         ] {
-            assert!(
-                lines.iter().any(|line| line == expected),
-                "{expected} is not in:\n{all}"
-            );
+            assert!(lines.iter().any(|line| line == expected), "{expected} is not in:\n{all}");
         }
     }
 
     #[test]
     fn what_is_shown_can_be_read_again() {
         let shown = lines(&Loaded::from_sources(&Sources::default()).unwrap().entries).join("\n");
-        let path =
-            std::env::temp_dir().join(format!("trunkline-shown-{}.toml", std::process::id()));
+        let path = std::env::temp_dir().join(format!("trunkline-shown-{}.toml", std::process::id()));
         std::fs::write(&path, &shown).unwrap();
-        let again = Loaded::from_sources(&Sources {
-            file: Some(path.clone()),
-            ..Sources::default()
-        });
+        let again = Loaded::from_sources(&Sources { file: Some(path.clone()), ..Sources::default() });
         std::fs::remove_file(&path).unwrap();
-        let again: Vec<String> = again
-            .unwrap()
-            .entries
-            .iter()
-            .map(|entry| entry.shown.clone())
-            .collect();
+        let again: Vec<String> = again.unwrap().entries.iter().map(|entry| entry.shown.clone()).collect();
         let first: Vec<String> = Loaded::from_sources(&Sources::default())
             .unwrap()
             .entries

@@ -120,10 +120,7 @@ mod tests {
     }
 
     fn options(line: &str) -> SimOptions {
-        Line::try_parse_from(line.split_whitespace())
-            .unwrap()
-            .args
-            .options()
+        Line::try_parse_from(line.split_whitespace()).unwrap().args.options()
     }
 
     #[test]
@@ -145,19 +142,13 @@ mod tests {
             garbage: 0.5,
         };
         assert_eq!(options.faults, expected);
-        assert_eq!(
-            (options.reply, options.key.as_deref(), options.seed),
-            (Reply::Tone, Some("k"), 7)
-        );
+        assert_eq!((options.reply, options.key.as_deref(), options.seed), (Reply::Tone, Some("k"), 7));
     }
 
     #[test]
     fn without_flags_it_is_healthy() {
         let options = options("sim");
         assert_eq!(options.faults, Faults::default());
-        assert_eq!(
-            (options.reply, options.key, options.seed),
-            (Reply::Parrot, None, 1)
-        );
+        assert_eq!((options.reply, options.key, options.seed), (Reply::Parrot, None, 1));
     }
 }

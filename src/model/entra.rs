@@ -11,13 +11,11 @@ use async_trait::async_trait;
 use azure_core::credentials::{Secret, TokenCredential};
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::Headers;
-use azure_core::http::{
-    AsyncRawResponse, Body, ClientOptions, HttpClient, Method, Request, RetryOptions, Transport,
-};
+use azure_core::http::{AsyncRawResponse, Body, ClientOptions, HttpClient, Method, Request, RetryOptions, Transport};
 use azure_identity::{
-    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions,
-    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions,
-    UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    ClientAssertionCredentialOptions, ClientSecretCredential, ClientSecretCredentialOptions, DeveloperToolsCredential,
+    ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use futures_util::future::BoxFuture;
 use rustls::ClientConfig;
@@ -61,18 +59,13 @@ impl EntraTokens {
     /// [`EntraSetupError`] if a file or variable cannot be used; without network access.
     pub fn from_environment(ca_file: Option<&Path>) -> Result<Self, EntraSetupError> {
         let options = client_options(tls::client_config(ca_file)?);
-        let sources = sources(options, |name| {
-            std::env::var(name).ok().filter(|value| !value.is_empty())
-        })
-        .map_err(|error| EntraSetupError::Credential(first_line(&error.to_string())))?;
+        let sources = sources(options, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+            .map_err(|error| EntraSetupError::Credential(first_line(&error.to_string())))?;
         Ok(Self::new(sources))
     }
 
     fn new(sources: Vec<Arc<dyn TokenCredential>>) -> Self {
-        Self {
-            sources: sources.into(),
-            last: Arc::default(),
-        }
+        Self { sources: sources.into(), last: Arc::default() }
     }
 }
 
@@ -90,9 +83,7 @@ impl TokenProvider for EntraTokens {
                         return Ok(token.token.secret().to_owned());
                     }
                     Ok(Err(error)) => why = first_line(&error.to_string()),
-                    Err(_) => {
-                        why = format!("a token source gave no answer within {SOURCE_LIMIT:?}")
-                    }
+                    Err(_) => why = format!("a token source gave no answer within {SOURCE_LIMIT:?}"),
                 }
             }
             Err(TokenError(why))
@@ -107,22 +98,14 @@ fn sources(
     let client_id = env("AZURE_CLIENT_ID");
     if let Some(secret) = env("AZURE_CLIENT_SECRET") {
         let tenant = env("AZURE_TENANT_ID").unwrap_or_default();
-        let options = ClientSecretCredentialOptions {
-            client_options: options,
-        };
-        let credential = ClientSecretCredential::new(
-            &tenant,
-            client_id.unwrap_or_default(),
-            Secret::from(secret),
-            Some(options),
-        )?;
+        let options = ClientSecretCredentialOptions { client_options: options };
+        let credential =
+            ClientSecretCredential::new(&tenant, client_id.unwrap_or_default(), Secret::from(secret), Some(options))?;
         return Ok(vec![credential]);
     }
     if env("AZURE_FEDERATED_TOKEN_FILE").is_some() {
         let options = WorkloadIdentityCredentialOptions {
-            credential_options: ClientAssertionCredentialOptions {
-                client_options: options,
-            },
+            credential_options: ClientAssertionCredentialOptions { client_options: options },
             ..Default::default()
         };
         return Ok(vec![WorkloadIdentityCredential::new(Some(options))?]);
@@ -131,10 +114,7 @@ fn sources(
         user_assigned_id: client_id.map(UserAssignedId::ClientId),
         client_options: options,
     };
-    Ok(vec![
-        ManagedIdentityCredential::new(Some(options))?,
-        DeveloperToolsCredential::new(None)?,
-    ])
+    Ok(vec![ManagedIdentityCredential::new(Some(options))?, DeveloperToolsCredential::new(None)?])
 }
 
 /// Without retries: whoever waits for the token has a schedule of its own.
@@ -148,12 +128,7 @@ fn client_options(tls: Arc<ClientConfig>) -> ClientOptions {
 
 /// azure_identity adds paragraphs of advice to its errors.
 fn first_line(text: &str) -> String {
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(300)
-        .collect()
+    text.lines().next().unwrap_or_default().chars().take(300).collect()
 }
 
 /// azure_core's port to HTTP. Its futures must be `Send` and awc's are not, so each request runs as a task of its own on
@@ -167,19 +142,12 @@ struct AwcHttp {
 impl HttpClient for AwcHttp {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let Body::Bytes(body) = request.body().clone() else {
-            return Err(Error::with_message(
-                ErrorKind::Other,
-                "streamed request bodies are not supported",
-            ));
+            return Err(Error::with_message(ErrorKind::Other, "streamed request bodies are not supported"));
         };
         let outgoing = HttpRequest {
             method: request.method(),
             url: request.url().to_string(),
-            headers: request
-                .headers()
-                .iter()
-                .map(|(n, v)| (n.as_str().to_owned(), v.as_str().to_owned()))
-                .collect(),
+            headers: request.headers().iter().map(|(n, v)| (n.as_str().to_owned(), v.as_str().to_owned())).collect(),
             body,
             tls: Arc::clone(&self.tls),
         };
@@ -188,9 +156,7 @@ impl HttpClient for AwcHttp {
             // Whoever asked may have gone.
             let _ = answer.send(outgoing.send().await);
         }));
-        let result = answered
-            .await
-            .map_err(|_| Error::with_message(ErrorKind::Io, "the request was dropped"))?;
+        let result = answered.await.map_err(|_| Error::with_message(ErrorKind::Io, "the request was dropped"))?;
         drop(task);
         result.map_err(|what| Error::with_message(ErrorKind::Io, what))
     }
@@ -214,14 +180,8 @@ struct HttpRequest {
 
 impl HttpRequest {
     async fn send(self) -> Result<AsyncRawResponse, String> {
-        let connector = awc::Connector::new()
-            .rustls_0_23(self.tls)
-            .timeout(SOURCE_LIMIT);
-        let client = awc::Client::builder()
-            .connector(connector)
-            .disable_redirects()
-            .timeout(SOURCE_LIMIT)
-            .finish();
+        let connector = awc::Connector::new().rustls_0_23(self.tls).timeout(SOURCE_LIMIT);
+        let client = awc::Client::builder().connector(connector).disable_redirects().timeout(SOURCE_LIMIT).finish();
         let method = match self.method {
             Method::Get => awc::http::Method::GET,
             Method::Post => awc::http::Method::POST,
@@ -231,26 +191,15 @@ impl HttpRequest {
         for header in self.headers {
             request = request.insert_header(header);
         }
-        let mut response = request
-            .send_body(self.body)
-            .await
-            .map_err(|error| error.to_string())?;
-        let body = response
-            .body()
-            .limit(MAX_ANSWER)
-            .await
-            .map_err(|error| error.to_string())?;
+        let mut response = request.send_body(self.body).await.map_err(|error| error.to_string())?;
+        let body = response.body().limit(MAX_ANSWER).await.map_err(|error| error.to_string())?;
         let mut headers = Headers::new();
         for (name, value) in response.headers() {
             if let Ok(value) = value.to_str() {
                 headers.insert(name.as_str().to_owned(), value.to_owned());
             }
         }
-        Ok(AsyncRawResponse::from_bytes(
-            response.status().as_u16().into(),
-            headers,
-            body,
-        ))
+        Ok(AsyncRawResponse::from_bytes(response.status().as_u16().into(), headers, body))
     }
 }
 

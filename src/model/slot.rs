@@ -83,9 +83,7 @@ impl Slot {
         spare.said.extend(spare.unanswered.map(Incoming::Ping));
         Some(ModelSocket {
             outgoing: spare.socket.outgoing,
-            incoming: stream::iter(spare.said)
-                .chain(spare.socket.incoming)
-                .boxed_local(),
+            incoming: stream::iter(spare.said).chain(spare.socket.incoming).boxed_local(),
         })
     }
 
@@ -130,10 +128,7 @@ impl Slot {
         let stalls = spare.heard + settings.stall_timeout;
         let ages = spare.opened + settings.max_age;
         // A session that is never created helps nobody.
-        let greets = spare
-            .said
-            .is_empty()
-            .then_some(spare.opened + settings.connect_timeout);
+        let greets = spare.said.is_empty().then_some(spare.opened + settings.connect_timeout);
         if now >= stalls || greets.is_some_and(|greets| now >= greets) {
             return Err(End::Lost);
         }

@@ -24,34 +24,17 @@ pub(super) trait Frames:
 }
 
 impl<T> Frames for T where
-    T: Stream<Item = Result<Frame, WsProtocolError>>
-        + Sink<Message, Error = WsProtocolError>
-        + Unpin
+    T: Stream<Item = Result<Frame, WsProtocolError>> + Sink<Message, Error = WsProtocolError> + Unpin
 {
 }
 
 /// Splits an upgraded connection. `meter` watches the reads under `frames`; `max_message` bounds a reassembled message in
 /// bytes.
-pub(super) fn split<F: Frames + 'static>(
-    frames: F,
-    meter: Meter,
-    max_message: usize,
-) -> ModelSocket {
-    let shared = Rc::new(RefCell::new(Shared {
-        frames,
-        close_sent: false,
-        dead: None,
-        writer: None,
-    }));
+pub(super) fn split<F: Frames + 'static>(frames: F, meter: Meter, max_message: usize) -> ModelSocket {
+    let shared = Rc::new(RefCell::new(Shared { frames, close_sent: false, dead: None, writer: None }));
     ModelSocket {
         outgoing: Box::pin(Writer(Rc::clone(&shared))),
-        incoming: Reader {
-            shared,
-            meter,
-            message: Reassembly::new(max_message),
-            ended: false,
-        }
-        .boxed_local(),
+        incoming: Reader { shared, meter, message: Reassembly::new(max_message), ended: false }.boxed_local(),
     }
 }
 
@@ -76,9 +59,7 @@ impl<F: Frames> Shared<F> {
     fn close_now(&mut self, code: CloseCode, cx: &mut Context<'_>) {
         if !std::mem::replace(&mut self.close_sent, true) {
             let mut frames = Pin::new(&mut self.frames);
-            let sent = frames
-                .as_mut()
-                .start_send(Message::Close(Some(code.into())));
+            let sent = frames.as_mut().start_send(Message::Close(Some(code.into())));
             if sent.is_ok() {
                 let _ = frames.poll_flush(cx);
             }
@@ -163,11 +144,7 @@ struct Reader<F> {
 impl<F: Frames> Reader<F> {
     fn end(&mut self, code: Option<u16>, reason: String) -> Poll<Option<Incoming>> {
         self.ended = true;
-        let why = if reason.is_empty() {
-            "closed by the model"
-        } else {
-            &reason
-        };
+        let why = if reason.is_empty() { "closed by the model" } else { &reason };
         self.shared.borrow_mut().die(why);
         Poll::Ready(Some(Incoming::Closed { code, reason }))
     }
@@ -184,11 +161,7 @@ impl<F: Frames> Stream for Reader<F> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return this.end(None, "connection lost".to_owned()),
                 Poll::Ready(Some(Err(error))) => {
-                    let error = if this.meter.is_over() {
-                        WsProtocolError::Overflow
-                    } else {
-                        error
-                    };
+                    let error = if this.meter.is_over() { WsProtocolError::Overflow } else { error };
                     if let Some(code) = complaint(&error) {
                         this.shared.borrow_mut().close_now(code, cx);
                     }
@@ -204,15 +177,10 @@ impl<F: Frames> Stream for Reader<F> {
                 Frame::Ping(payload) => Some(Incoming::Ping(payload)),
                 Frame::Pong(_) => Some(Incoming::Pong),
                 Frame::Close(reason) => {
-                    let answer = reason
-                        .as_ref()
-                        .map_or(CloseCode::Normal, |reason| reason.code);
+                    let answer = reason.as_ref().map_or(CloseCode::Normal, |reason| reason.code);
                     this.shared.borrow_mut().close_now(answer, cx);
                     return match reason {
-                        Some(reason) => this.end(
-                            Some(reason.code.into()),
-                            reason.description.unwrap_or_default(),
-                        ),
+                        Some(reason) => this.end(Some(reason.code.into()), reason.description.unwrap_or_default()),
                         None => this.end(None, String::new()),
                     };
                 }
@@ -242,10 +210,7 @@ enum State {
 
 impl Reassembly {
     fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            state: State::Idle,
-        }
+        Self { limit, state: State::Idle }
     }
 
     fn push(&mut self, part: Item) -> Option<Incoming> {
@@ -308,10 +273,7 @@ mod tests {
 
     fn push_all(limit: usize, parts: Vec<Item>) -> Vec<Incoming> {
         let mut message = Reassembly::new(limit);
-        parts
-            .into_iter()
-            .filter_map(|part| message.push(part))
-            .collect()
+        parts.into_iter().filter_map(|part| message.push(part)).collect()
     }
 
     #[test]
@@ -326,10 +288,7 @@ mod tests {
                 Item::Last("g".into()),
             ],
         );
-        assert_eq!(
-            got,
-            [Incoming::Text("abcdef".into()), Incoming::Text("g".into())]
-        );
+        assert_eq!(got, [Incoming::Text("abcdef".into()), Incoming::Text("g".into())]);
     }
 
     #[test]
@@ -353,11 +312,7 @@ mod tests {
 
     #[test]
     fn a_fragmented_binary_is_one_undecodable() {
-        let parts = vec![
-            Item::FirstBinary("a".into()),
-            Item::Continue("b".into()),
-            Item::Last("c".into()),
-        ];
+        let parts = vec![Item::FirstBinary("a".into()), Item::Continue("b".into()), Item::Last("c".into())];
         assert_eq!(push_all(100, parts), [Incoming::Undecodable]);
     }
 }

@@ -42,13 +42,8 @@ impl Peer {
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self
-            .request
-            .lines()
-            .filter_map(|line| line.split_once(": "));
-        lines
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        let mut lines = self.request.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// Answers 101, with `early` in the same segment.
@@ -60,18 +55,12 @@ impl Peer {
         let head = format!(
             "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
         );
-        self.stream
-            .write_all(&[head.as_bytes(), early].concat())
-            .await
-            .unwrap();
+        self.stream.write_all(&[head.as_bytes(), early].concat()).await.unwrap();
     }
 
     pub(super) async fn refuse(mut self, status: u16) {
         let body = r#"{"error":{"code":"x","message":"no"}}"#;
-        let head = format!(
-            "HTTP/1.1 {status} No\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let head = format!("HTTP/1.1 {status} No\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         self.stream.write_all(head.as_bytes()).await.unwrap();
     }
 
@@ -123,15 +112,10 @@ pub(super) fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
 pub(super) async fn listen() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    (
-        listener,
-        format!("ws://127.0.0.1:{port}/openai/v1/realtime?model=m&secret=hush"),
-    )
+    (listener, format!("ws://127.0.0.1:{port}/openai/v1/realtime?model=m&secret=hush"))
 }
 
 /// Fails instead of hanging.
 pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), what)
-        .await
-        .expect("took more than 10 s")
+    tokio::time::timeout(Duration::from_secs(10), what).await.expect("took more than 10 s")
 }

@@ -13,9 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
     /// The file of additional certificate authorities cannot be read.
-    #[error(
-        "certificate authority file {path}: {what}; a PEM file with at least one certificate is needed"
-    )]
+    #[error("certificate authority file {path}: {what}; a PEM file with at least one certificate is needed")]
     CaFile {
         /// The file.
         path: PathBuf,
@@ -33,10 +31,7 @@ pub enum TlsSetupError {
 pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsSetupError> {
     let mut roots = webpki_roots_cert_store();
     if let Some(path) = ca_file {
-        let bad = |what: String| TlsSetupError::CaFile {
-            path: path.to_owned(),
-            what,
-        };
+        let bad = |what: String| TlsSetupError::CaFile { path: path.to_owned(), what };
         let mut added = 0;
         for certificate in CertificateDer::pem_file_iter(path).map_err(|e| bad(e.to_string()))? {
             let certificate = certificate.map_err(|e| bad(e.to_string()))?;
@@ -66,8 +61,7 @@ mod tests {
     fn a_bad_ca_file_is_named() {
         let missing = client_config(Some(Path::new("/nowhere/ca.pem"))).unwrap_err();
         assert!(missing.to_string().contains("/nowhere/ca.pem"), "{missing}");
-        let empty =
-            std::env::temp_dir().join(format!("trunkline-empty-{}.pem", std::process::id()));
+        let empty = std::env::temp_dir().join(format!("trunkline-empty-{}.pem", std::process::id()));
         std::fs::write(&empty, "no certificate\n").unwrap();
         let error = client_config(Some(&empty)).unwrap_err();
         std::fs::remove_file(&empty).unwrap();
@@ -76,9 +70,6 @@ mod tests {
 
     #[test]
     fn offers_http_1_1_alone() {
-        assert_eq!(
-            client_config(None).unwrap().alpn_protocols,
-            [b"http/1.1".to_vec()]
-        );
+        assert_eq!(client_config(None).unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
     }
 }

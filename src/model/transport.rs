@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::net::TcpStream;
-use actix_tls::connect::{
-    ConnectError as TcpError, ConnectInfo, Connection, Connector as TcpConnector,
-};
+use actix_tls::connect::{ConnectError as TcpError, ConnectInfo, Connection, Connector as TcpConnector};
 use actix_web::dev::Service;
 use awc::Client;
 use awc::error::{ConnectError as AwcConnectError, SendRequestError, WsClientError};
@@ -46,16 +44,8 @@ impl TransportSettings {
     ///
     /// # Errors
     /// [`TlsSetupError`] naming the file.
-    pub fn new(
-        auth: Auth,
-        ca_file: Option<&Path>,
-        connect_timeout: Duration,
-    ) -> Result<Self, TlsSetupError> {
-        Ok(Self {
-            auth,
-            tls: tls::client_config(ca_file)?,
-            connect_timeout,
-        })
+    pub fn new(auth: Auth, ca_file: Option<&Path>, connect_timeout: Duration) -> Result<Self, TlsSetupError> {
+        Ok(Self { auth, tls: tls::client_config(ca_file)?, connect_timeout })
     }
 }
 
@@ -77,10 +67,7 @@ impl AwcTransport {
             .limit(0)
             .timeout(limit)
             .handshake_timeout(limit);
-        let client = Client::builder()
-            .connector(connector)
-            .timeout(limit)
-            .finish();
+        let client = Client::builder().connector(connector).timeout(limit).finish();
         Self { client, settings }
     }
 }
@@ -94,8 +81,7 @@ impl ModelTransport for AwcTransport {
             let uri = parse(&url)?;
             let limit = settings.connect_timeout;
             let opened = tokio::time::timeout(limit, open(&client, &settings.auth, &uri)).await;
-            opened
-                .unwrap_or_else(|_| Err(unreachable(&uri, &format!("no answer within {limit:?}"))))
+            opened.unwrap_or_else(|_| Err(unreachable(&uri, &format!("no answer within {limit:?}"))))
         }
         .boxed_local()
     }
@@ -103,9 +89,8 @@ impl ModelTransport for AwcTransport {
 
 /// Checks the address without repeating it: its query may hold a key.
 fn parse(url: &str) -> Result<Uri, ConnectError> {
-    let bad = || ConnectError::Unreachable {
-        what: "the address is not of the form ws://host or wss://host".to_owned(),
-    };
+    let bad =
+        || ConnectError::Unreachable { what: "the address is not of the form ws://host or wss://host".to_owned() };
     let uri: Uri = url.parse().map_err(|_| bad())?;
     match (uri.scheme_str(), uri.host()) {
         (Some("ws" | "wss"), Some(host)) if !host.is_empty() => Ok(uri),
@@ -114,10 +99,7 @@ fn parse(url: &str) -> Result<Uri, ConnectError> {
 }
 
 async fn open(client: &Client, auth: &Auth, uri: &Uri) -> Result<ModelSocket, ConnectError> {
-    let header = auth
-        .header()
-        .await
-        .map_err(|e| unreachable(uri, &e.to_string()))?;
+    let header = auth.header().await.map_err(|e| unreachable(uri, &e))?;
     let mut request = client
         .ws(uri.clone())
         .max_frame_size(MAX_FRAME)
@@ -127,35 +109,25 @@ async fn open(client: &Client, auth: &Auth, uri: &Uri) -> Result<ModelSocket, Co
     }
     let (_response, framed) = request.connect().await.map_err(|e| failure(uri, e))?;
     let meter = Meter::new(MAX_FRAME);
-    let framed = framed.into_map_io(|io| Metered {
-        io,
-        meter: meter.clone(),
-    });
+    let framed = framed.into_map_io(|io| Metered { io, meter: meter.clone() });
     Ok(socket::split(framed, meter, MAX_MESSAGE))
 }
 
 fn failure(uri: &Uri, error: WsClientError) -> ConnectError {
     let request = match error {
         WsClientError::InvalidResponseStatus(status) => {
-            return ConnectError::Refused {
-                status: status.as_u16(),
-            };
+            return ConnectError::Refused { status: status.as_u16() };
         }
         WsClientError::SendRequest(request) => request,
         _ => {
-            return unreachable(
-                uri,
-                "its answer to the upgrade is not a WebSocket handshake",
-            );
+            return unreachable(uri, "its answer to the upgrade is not a WebSocket handshake");
         }
     };
     match request {
         SendRequestError::Connect(AwcConnectError::Io(error)) | SendRequestError::Send(error) => {
             unreachable(uri, &error.to_string())
         }
-        SendRequestError::Connect(AwcConnectError::Timeout) => {
-            unreachable(uri, "no connection in time")
-        }
+        SendRequestError::Connect(AwcConnectError::Timeout) => unreachable(uri, "no connection in time"),
         SendRequestError::Connect(AwcConnectError::Resolver(_) | AwcConnectError::NoRecords) => {
             unreachable(uri, "the name cannot be resolved")
         }
@@ -169,9 +141,7 @@ fn failure(uri: &Uri, error: WsClientError) -> ConnectError {
 
 /// Names the host alone: the query may hold a key.
 fn unreachable(uri: &Uri, what: &str) -> ConnectError {
-    ConnectError::Unreachable {
-        what: format!("{}: {what}", uri.host().unwrap_or("model")),
-    }
+    ConnectError::Unreachable { what: format!("{}: {what}", uri.host().unwrap_or("model")) }
 }
 
 /// Sets the socket options awc has no setting for: without TCP_NODELAY a chunk waits up to 40 ms for the last one's
@@ -198,9 +168,7 @@ where
             let connection = connecting.await?;
             let stream = connection.io_ref();
             stream.set_nodelay(true).map_err(TcpError::Io)?;
-            socket2::SockRef::from(stream)
-                .set_send_buffer_size(SEND_BUFFER)
-                .map_err(TcpError::Io)?;
+            socket2::SockRef::from(stream).set_send_buffer_size(SEND_BUFFER).map_err(TcpError::Io)?;
             Ok(connection)
         }
         .boxed_local()

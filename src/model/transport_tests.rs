@@ -14,18 +14,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use trunkline_actors::ports::{ConnectError, Incoming, ModelSocket, ModelTransport as _, Outgoing};
 
-use super::test_peer::{
-    BINARY, CLOSE, CONTINUE, FIRST_TEXT, LAST, PING, PONG, Peer, TEXT, frame, listen, soon,
-};
+use super::test_peer::{BINARY, CLOSE, CONTINUE, FIRST_TEXT, LAST, PING, PONG, Peer, TEXT, frame, listen, soon};
 use super::transport::Tuned;
 use super::{Auth, AwcTransport, TransportSettings};
 
 const MIB: usize = 1 << 20;
 
 fn transport(auth: Auth, timeout: Duration) -> AwcTransport {
-    AwcTransport::new(Arc::new(
-        TransportSettings::new(auth, None, timeout).unwrap(),
-    ))
+    AwcTransport::new(Arc::new(TransportSettings::new(auth, None, timeout).unwrap()))
 }
 
 fn plain() -> AwcTransport {
@@ -44,9 +40,7 @@ fn text(text: &str) -> Incoming {
 }
 
 async fn next(socket: &mut ModelSocket) -> Incoming {
-    soon(socket.incoming.next())
-        .await
-        .expect("ended without Closed")
+    soon(socket.incoming.next()).await.expect("ended without Closed")
 }
 
 async fn failure(transport: &AwcTransport, url: &str) -> ConnectError {
@@ -67,9 +61,7 @@ async fn text_goes_both_ways_and_the_first_may_come_with_the_upgrade() {
     assert_eq!(next(&mut socket).await, text("early"));
     peer.send(TEXT, b"down").await;
     assert_eq!(next(&mut socket).await, text("down"));
-    soon(socket.outgoing.send(Outgoing::Text("up".into())))
-        .await
-        .unwrap();
+    soon(socket.outgoing.send(Outgoing::Text("up".into()))).await.unwrap();
     assert_eq!(soon(peer.recv()).await, Some((TEXT, b"up".to_vec())));
     drop(socket);
     assert_eq!(soon(peer.recv()).await, None);
@@ -80,19 +72,13 @@ async fn the_upgrade_request_is_what_azure_expects() {
     for (auth, header) in [
         (Auth::none(), None),
         (Auth::api_key("k1").unwrap(), Some(("api-key", "k1"))),
-        (
-            Auth::bearer("k2").unwrap(),
-            Some(("authorization", "Bearer k2")),
-        ),
+        (Auth::bearer("k2").unwrap(), Some(("authorization", "Bearer k2"))),
     ] {
         let (listener, url) = listen().await;
         let transport = transport(auth, Duration::from_secs(8));
         let (socket, peer) = soon(join(transport.connect(&url), Peer::upgraded(&listener))).await;
         assert!(socket.is_ok());
-        assert!(
-            peer.request
-                .starts_with("GET /openai/v1/realtime?model=m&secret=hush HTTP/1.1\r\n")
-        );
+        assert!(peer.request.starts_with("GET /openai/v1/realtime?model=m&secret=hush HTTP/1.1\r\n"));
         for name in ["api-key", "authorization"] {
             let expected = header.and_then(|(n, value)| (n == name).then_some(value));
             assert_eq!(peer.header(name), expected, "{name}");
@@ -107,16 +93,9 @@ async fn the_upgrade_request_is_what_azure_expects() {
 async fn pings_and_pongs_pass_both_ways() {
     let (mut socket, mut peer) = connected().await;
     peer.send(PING, b"are you there").await;
-    let Incoming::Ping(payload) = next(&mut socket).await else {
-        panic!("no ping")
-    };
-    soon(socket.outgoing.send(Outgoing::Pong(payload)))
-        .await
-        .unwrap();
-    assert_eq!(
-        soon(peer.recv()).await,
-        Some((PONG, b"are you there".to_vec()))
-    );
+    let Incoming::Ping(payload) = next(&mut socket).await else { panic!("no ping") };
+    soon(socket.outgoing.send(Outgoing::Pong(payload))).await.unwrap();
+    assert_eq!(soon(peer.recv()).await, Some((PONG, b"are you there".to_vec())));
     soon(socket.outgoing.send(Outgoing::Ping)).await.unwrap();
     assert_eq!(soon(peer.recv()).await, Some((PING, vec![])));
     peer.send(PONG, b"").await;
@@ -148,16 +127,10 @@ async fn large_binary_and_oversized_messages_do_not_end_the_socket() {
         peer.send(TEXT, b"after").await;
     };
     let expect = async {
-        let Incoming::Text(large) = next(&mut socket).await else {
-            panic!("no text")
-        };
+        let Incoming::Text(large) = next(&mut socket).await else { panic!("no text") };
         assert_eq!(large.len(), 3 * MIB);
         assert_eq!(next(&mut socket).await, Incoming::Undecodable, "binary");
-        assert_eq!(
-            next(&mut socket).await,
-            Incoming::Undecodable,
-            "21 MiB in fragments"
-        );
+        assert_eq!(next(&mut socket).await, Incoming::Undecodable, "21 MiB in fragments");
         assert_eq!(next(&mut socket).await, text("after"));
     };
     join(serve, expect).await;
@@ -183,9 +156,7 @@ async fn a_frame_over_the_bound_ends_the_socket_with_1009() {
     };
     let expect = async {
         let closed = next(&mut socket).await;
-        assert!(
-            matches!(closed, Incoming::Closed { code: None, reason } if reason.contains("size bound"))
-        );
+        assert!(matches!(closed, Incoming::Closed { code: None, reason } if reason.contains("size bound")));
         assert_eq!(socket.incoming.next().await, None);
         assert!(socket.outgoing.send(Outgoing::Ping).await.is_err());
         let mut complaint = [0; 8];
@@ -197,10 +168,7 @@ async fn a_frame_over_the_bound_ends_the_socket_with_1009() {
     assert!(poured < 32 * MIB, "{poured} bytes were taken");
     // A masked close frame of two bytes.
     assert_eq!(complaint[..2], [CLOSE, 0x82]);
-    assert_eq!(
-        [complaint[6] ^ complaint[2], complaint[7] ^ complaint[3]],
-        1009_u16.to_be_bytes()
-    );
+    assert_eq!([complaint[6] ^ complaint[2], complaint[7] ^ complaint[3]], 1009_u16.to_be_bytes());
 }
 
 #[actix_rt::test]
@@ -240,10 +208,7 @@ async fn what_cannot_be_reached_is_told_without_secrets() {
         let shown = format!("{error} {error:?}");
         assert!(matches!(error, ConnectError::Unreachable { .. }), "{shown}");
         assert!(shown.contains(says), "{shown}");
-        assert!(
-            !shown.contains("hush") && !shown.contains("model=m"),
-            "{shown}"
-        );
+        assert!(!shown.contains("hush") && !shown.contains("model=m"), "{shown}");
     }
 }
 
@@ -274,24 +239,9 @@ async fn the_models_close_is_answered_and_told_with_code_and_reason() {
     ] {
         let (mut socket, mut peer) = connected().await;
         peer.send(CLOSE, &payload).await;
-        assert_eq!(
-            next(&mut socket).await,
-            Incoming::Closed {
-                code,
-                reason: said.to_owned()
-            }
-        );
-        assert_eq!(
-            soon(peer.recv()).await,
-            Some((CLOSE, answer.to_be_bytes().to_vec()))
-        );
-        assert!(
-            socket
-                .outgoing
-                .send(Outgoing::Text("late".into()))
-                .await
-                .is_err()
-        );
+        assert_eq!(next(&mut socket).await, Incoming::Closed { code, reason: said.to_owned() });
+        assert_eq!(soon(peer.recv()).await, Some((CLOSE, answer.to_be_bytes().to_vec())));
+        assert!(socket.outgoing.send(Outgoing::Text("late".into())).await.is_err());
         assert_eq!(socket.incoming.next().await, None);
     }
 }
@@ -299,30 +249,13 @@ async fn the_models_close_is_answered_and_told_with_code_and_reason() {
 #[actix_rt::test]
 async fn our_close_ends_the_sending_side_and_waits_for_the_answer() {
     let (mut socket, mut peer) = connected().await;
-    soon(socket.outgoing.send(Outgoing::Close { code: 1000 }))
-        .await
-        .unwrap();
-    assert!(
-        socket
-            .outgoing
-            .send(Outgoing::Text("late".into()))
-            .await
-            .is_err()
-    );
-    assert_eq!(
-        soon(peer.recv()).await,
-        Some((CLOSE, 1000_u16.to_be_bytes().to_vec()))
-    );
+    soon(socket.outgoing.send(Outgoing::Close { code: 1000 })).await.unwrap();
+    assert!(socket.outgoing.send(Outgoing::Text("late".into())).await.is_err());
+    assert_eq!(soon(peer.recv()).await, Some((CLOSE, 1000_u16.to_be_bytes().to_vec())));
     peer.send(TEXT, b"still talking").await;
     peer.send(CLOSE, &1000_u16.to_be_bytes()).await;
     assert_eq!(next(&mut socket).await, text("still talking"));
-    assert!(matches!(
-        next(&mut socket).await,
-        Incoming::Closed {
-            code: Some(1000),
-            ..
-        }
-    ));
+    assert!(matches!(next(&mut socket).await, Incoming::Closed { code: Some(1000), .. }));
     drop(socket);
     assert_eq!(soon(peer.recv()).await, None, "one close frame is enough");
 }
@@ -331,20 +264,12 @@ async fn our_close_ends_the_sending_side_and_waits_for_the_answer() {
 async fn a_connection_that_breaks_is_closed_without_a_code() {
     let (mut socket, peer) = connected().await;
     drop(peer);
-    assert!(matches!(
-        next(&mut socket).await,
-        Incoming::Closed { code: None, .. }
-    ));
+    assert!(matches!(next(&mut socket).await, Incoming::Closed { code: None, .. }));
 
     let (mut socket, peer) = connected().await;
-    socket2::SockRef::from(&peer.stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
+    socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
     drop(peer);
-    assert!(matches!(
-        next(&mut socket).await,
-        Incoming::Closed { code: None, .. }
-    ));
+    assert!(matches!(next(&mut socket).await, Incoming::Closed { code: None, .. }));
     assert!(socket.outgoing.send(Outgoing::Ping).await.is_err());
     assert!(socket.outgoing.close().await.is_ok());
 }
@@ -355,29 +280,15 @@ async fn a_peer_that_reads_nothing_makes_sends_wait_until_it_dies() {
     let message = "x".repeat(64 << 10);
     let mut taken = 0;
     loop {
-        let send = socket
-            .outgoing
-            .send(Outgoing::Text(message.as_str().into()));
-        if tokio::time::timeout(Duration::from_millis(200), send)
-            .await
-            .is_err()
-        {
+        let send = socket.outgoing.send(Outgoing::Text(message.as_str().into()));
+        if tokio::time::timeout(Duration::from_millis(200), send).await.is_err() {
             break;
         }
         taken += message.len();
     }
-    assert!(
-        taken < 8 * MIB,
-        "{taken} bytes went into a peer that reads nothing"
-    );
-    assert_eq!(
-        socket.incoming.next().now_or_never(),
-        None,
-        "and nothing is wrong yet"
-    );
-    socket2::SockRef::from(&peer.stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
+    assert!(taken < 8 * MIB, "{taken} bytes went into a peer that reads nothing");
+    assert_eq!(socket.incoming.next().now_or_never(), None, "and nothing is wrong yet");
+    socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
     let waiting = socket.outgoing.send(Outgoing::Ping);
     let die = async {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -390,29 +301,16 @@ async fn a_peer_that_reads_nothing_makes_sends_wait_until_it_dies() {
 #[actix_rt::test]
 async fn a_send_that_waits_ends_when_the_model_closes() {
     let (socket, mut peer) = connected().await;
-    let ModelSocket {
-        mut outgoing,
-        mut incoming,
-    } = socket;
+    let ModelSocket { mut outgoing, mut incoming } = socket;
     let fill = actix_rt::spawn(async move {
         let message = "x".repeat(64 << 10);
-        while outgoing
-            .send(Outgoing::Text(message.as_str().into()))
-            .await
-            .is_ok()
-        {}
+        while outgoing.send(Outgoing::Text(message.as_str().into())).await.is_ok() {}
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!fill.is_finished());
     peer.send(CLOSE, &1001_u16.to_be_bytes()).await;
     let closed = soon(incoming.next()).await;
-    assert!(matches!(
-        closed,
-        Some(Incoming::Closed {
-            code: Some(1001),
-            ..
-        })
-    ));
+    assert!(matches!(closed, Some(Incoming::Closed { code: Some(1001), .. })));
     soon(fill).await.unwrap();
 }
 
@@ -432,20 +330,13 @@ async fn three_hundred_sockets_from_one_client() {
     });
     let transport = plain();
     let sockets = soon(join_all((0..SOCKETS).map(|_| transport.connect(&url)))).await;
-    let echoes = sockets
-        .into_iter()
-        .enumerate()
-        .map(|(i, socket)| async move {
-            let mut socket = socket.unwrap();
-            socket
-                .outgoing
-                .send(Outgoing::Text(i.to_string().into()))
-                .await
-                .unwrap();
-            let echoed = socket.incoming.next().await;
-            // Kept until all have answered: they are open at the same time.
-            (socket, echoed == Some(text(&i.to_string())))
-        });
+    let echoes = sockets.into_iter().enumerate().map(|(i, socket)| async move {
+        let mut socket = socket.unwrap();
+        socket.outgoing.send(Outgoing::Text(i.to_string().into())).await.unwrap();
+        let echoed = socket.incoming.next().await;
+        // Kept until all have answered: they are open at the same time.
+        (socket, echoed == Some(text(&i.to_string())))
+    });
     let echoed = soon(join_all(echoes)).await;
     assert_eq!(echoed.iter().filter(|(_, right)| *right).count(), SOCKETS);
 }
@@ -457,9 +348,7 @@ async fn nodelay_and_a_small_send_buffer_are_set() {
     let service = Tuned(TcpConnector::default().service());
     let connection = soon(service.call(ConnectInfo::new(uri))).await.unwrap();
     assert!(connection.io_ref().nodelay().unwrap());
-    let buffer = socket2::SockRef::from(connection.io_ref())
-        .send_buffer_size()
-        .unwrap();
+    let buffer = socket2::SockRef::from(connection.io_ref()).send_buffer_size().unwrap();
     assert!(buffer <= 256 << 10, "{buffer}");
     drop(listener);
 }
@@ -480,8 +369,7 @@ async fn echo(request: HttpRequest, body: web::Payload) -> actix_web::Result<Htt
 async fn wss_with_a_private_authority() {
     let settings = TransportSettings::new(Auth::none(), None, Duration::from_secs(8)).unwrap();
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key =
-        rustls::pki_types::PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signed.signing_key.serialize_der()).unwrap();
     let server_tls = rustls::ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![signed.cert.der().clone()], key)
@@ -505,9 +393,7 @@ async fn wss_with_a_private_authority() {
     std::fs::remove_file(&ca_file).unwrap();
     let trusting = AwcTransport::new(Arc::new(settings.unwrap()));
     let mut socket = soon(trusting.connect(&url)).await.unwrap();
-    soon(socket.outgoing.send(Outgoing::Text("over tls".into())))
-        .await
-        .unwrap();
+    soon(socket.outgoing.send(Outgoing::Text("over tls".into()))).await.unwrap();
     assert_eq!(next(&mut socket).await, text("over tls"));
     drop(socket);
     handle.stop(false).await;
@@ -517,20 +403,13 @@ async fn wss_with_a_private_authority() {
 async fn a_name_nobody_knows_is_unreachable() {
     let error = failure(&plain(), "ws://no-such-host.invalid/?secret=hush").await;
     let shown = error.to_string();
-    assert!(
-        shown.contains("no-such-host.invalid") && !shown.contains("hush"),
-        "{shown}"
-    );
+    assert!(shown.contains("no-such-host.invalid") && !shown.contains("hush"), "{shown}");
 }
 
 /// Keeps the port of a listener that is gone from being taken for a live one.
 #[actix_rt::test]
 async fn a_refused_tcp_connection_is_unreachable_at_once() {
-    let gone = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let begun = tokio::time::Instant::now();
     let error = failure(&plain(), &format!("ws://{gone}/")).await;
     assert!(matches!(error, ConnectError::Unreachable { .. }));

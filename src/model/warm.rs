@@ -68,11 +68,7 @@ impl WarmTransport {
     /// To be called on the worker it serves, which runs the tasks that keep the spares. `gate` is the service's one gate:
     /// spares connect at its rate, so that they do not take more than their turn.
     #[must_use]
-    pub fn new(
-        inner: Rc<dyn ModelTransport>,
-        gate: &Arc<ConnectGate>,
-        settings: WarmSettings,
-    ) -> Self {
+    pub fn new(inner: Rc<dyn ModelTransport>, gate: &Arc<ConnectGate>, settings: WarmSettings) -> Self {
         let slots: Vec<Rc<Slot>> = (0..settings.sessions).map(|_| Rc::default()).collect();
         let url = settings.url.clone();
         let settings = Rc::new(settings);
@@ -86,30 +82,19 @@ impl WarmTransport {
             actix_rt::spawn(keeper.run())
         });
         let keepers = keepers.collect();
-        Self {
-            inner,
-            url,
-            slots,
-            keepers,
-        }
+        Self { inner, url, slots, keepers }
     }
 
     /// How many spares could be handed out now.
-    #[must_use]
-    pub fn ready(&self) -> usize {
-        self.slots
-            .iter()
-            .filter(|slot| slot.ready_since().is_some())
-            .count()
+    #[cfg(test)]
+    pub(super) fn ready(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.ready_since().is_some()).count()
     }
 
     /// The oldest live spare: the longer-lived ones stay.
     fn take(&self) -> Option<ModelSocket> {
         loop {
-            let ready = self
-                .slots
-                .iter()
-                .filter_map(|slot| Some((slot.ready_since()?, slot)));
+            let ready = self.slots.iter().filter_map(|slot| Some((slot.ready_since()?, slot)));
             let (_, slot) = ready.min_by_key(|(since, _)| *since)?;
             if let Some(socket) = slot.take() {
                 return Some(socket);
@@ -163,17 +148,8 @@ impl Keeper {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "no spare model session");
-                    let refused = matches!(
-                        error,
-                        ConnectError::Refused {
-                            status: 400 | 401 | 403 | 404
-                        }
-                    );
-                    Some(if refused {
-                        REFUSED_PAUSE
-                    } else {
-                        backoff.next()
-                    })
+                    let refused = matches!(error, ConnectError::Refused { status: 400 | 401 | 403 | 404 });
+                    Some(if refused { REFUSED_PAUSE } else { backoff.next() })
                 }
             };
             if let Some(pause) = pause {
@@ -185,10 +161,6 @@ impl Keeper {
     async fn connect(&self) -> Result<ModelSocket, ConnectError> {
         let limit = self.settings.connect_timeout;
         let connected = tokio::time::timeout(limit, self.inner.connect(&self.settings.url)).await;
-        connected.unwrap_or_else(|_| {
-            Err(ConnectError::Unreachable {
-                what: format!("no answer within {limit:?}"),
-            })
-        })
+        connected.unwrap_or_else(|_| Err(ConnectError::Unreachable { what: format!("no answer within {limit:?}") }))
     }
 }

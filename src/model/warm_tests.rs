@@ -19,10 +19,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Runs in virtual time with what `spawn` needs.
 fn virtually<F: Future<Output = ()>>(test: F) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let test = async { tokio::time::timeout(HOUR, test).await };
     let ended = tokio::task::LocalSet::new().block_on(&runtime.unwrap(), test);
     assert!(ended.is_ok(), "hangs");
@@ -46,11 +43,7 @@ fn warm(model: &MemoryTransport, sessions: usize) -> WarmTransport {
 
 fn warm_at(model: &MemoryTransport, sessions: usize, per_second: u32) -> WarmTransport {
     let gate = Arc::new(ConnectGate::new(per_second, Instant::now().into_std()));
-    WarmTransport::new(
-        Rc::new(model.clone()),
-        &gate,
-        WarmSettings::new(URL, sessions),
-    )
+    WarmTransport::new(Rc::new(model.clone()), &gate, WarmSettings::new(URL, sessions))
 }
 
 fn servers(model: &MemoryTransport) -> Vec<MemoryServer> {
@@ -72,21 +65,11 @@ fn a_spare_is_handed_over_at_once_with_what_was_said_and_replaced() {
         assert_eq!(asked.elapsed(), Duration::ZERO);
         assert_eq!(warm.ready(), 1);
         assert_eq!(socket.incoming.next().await, Some(created()));
-        assert_eq!(
-            socket.incoming.next().await,
-            Some(Incoming::Text("more".into()))
-        );
-        socket
-            .outgoing
-            .send(Outgoing::Text("hello".into()))
-            .await
-            .unwrap();
+        assert_eq!(socket.incoming.next().await, Some(Incoming::Text("more".into())));
+        socket.outgoing.send(Outgoing::Text("hello".into())).await.unwrap();
         assert_eq!(servers[0].next_text().await.as_deref(), Some("hello"));
         servers[0].text("hi");
-        assert_eq!(
-            socket.incoming.next().await,
-            Some(Incoming::Text("hi".into()))
-        );
+        assert_eq!(socket.incoming.next().await, Some(Incoming::Text("hi".into())));
 
         sleep(SECOND).await;
         assert_eq!(warm.ready(), 2);
@@ -107,10 +90,7 @@ fn without_a_spare_or_for_another_address_it_connects() {
         sleep(SECOND).await;
         assert!(warm.connect("wss://backup.test/").await.is_ok());
         assert_eq!(warm.ready(), 1);
-        assert_eq!(
-            model.urls().last().map(String::as_str),
-            Some("wss://backup.test/")
-        );
+        assert_eq!(model.urls().last().map(String::as_str), Some("wss://backup.test/"));
         // Two at once: one is warm, the other has to go there.
         let begun = Instant::now();
         assert!(warm.connect(URL).await.is_ok());
@@ -137,10 +117,7 @@ fn spares_answer_pings_and_probe_the_model() {
         sleep(SECOND).await;
         let mut socket = warm.connect(URL).await.unwrap();
         assert_eq!(socket.incoming.next().await, Some(created()));
-        assert_eq!(
-            socket.incoming.next().await,
-            Some(Incoming::Ping("b".into()))
-        );
+        assert_eq!(socket.incoming.next().await, Some(Incoming::Ping("b".into())));
     });
 }
 
@@ -164,10 +141,7 @@ fn dead_silent_and_old_spares_are_replaced() {
         assert!(!old.is_abandoned());
         sleep(20 * SECOND).await;
         assert!(old.is_abandoned());
-        assert_eq!(
-            old.take_sent().last(),
-            Some(&Outgoing::Close { code: 1000 })
-        );
+        assert_eq!(old.take_sent().last(), Some(&Outgoing::Close { code: 1000 }));
         assert_eq!((warm.ready(), model.urls().len()), (1, 4), "old");
     });
 }
@@ -255,11 +229,7 @@ fn spares_keep_to_the_common_rate() {
         let model = model();
         let warm = warm_at(&model, 20, 10);
         sleep(SECOND).await;
-        assert!(
-            (8..=12).contains(&model.urls().len()),
-            "{}",
-            model.urls().len()
-        );
+        assert!((8..=12).contains(&model.urls().len()), "{}", model.urls().len());
         sleep(2 * SECOND).await;
         assert_eq!(warm.ready(), 20);
     });
@@ -274,12 +244,6 @@ fn dropping_it_lets_the_spares_go() {
         let servers = servers(&model);
         drop(warm);
         sleep(SECOND).await;
-        assert_eq!(
-            servers
-                .iter()
-                .filter(|server| server.is_abandoned())
-                .count(),
-            3
-        );
+        assert_eq!(servers.iter().filter(|server| server.is_abandoned()).count(), 3);
     });
 }

@@ -20,17 +20,11 @@ pub(super) fn load(sources: &Sources) -> Result<Loaded, SettingsError> {
     let mut reader = Reader::new(&leaves);
     let mut warnings = Vec::new();
     let settings = settings(&mut reader, &mut warnings);
-    let Reader {
-        entries, problems, ..
-    } = reader;
+    let Reader { entries, problems, .. } = reader;
     if !problems.is_empty() {
         return Err(SettingsError { problems });
     }
-    Ok(Loaded {
-        settings,
-        entries,
-        warnings,
-    })
+    Ok(Loaded { settings, entries, warnings })
 }
 
 /// Every key that is ever asked for, to be held against `default.toml`.
@@ -43,14 +37,8 @@ pub(super) fn asked_keys() -> BTreeSet<String> {
 }
 
 fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
-    let media = MediaSettings {
-        listen: r.address("media.listen"),
-        tls: tls(r),
-    };
-    let admin = AdminSettings {
-        listen: r.address("admin.listen"),
-        token: r.secret("admin.token"),
-    };
+    let media = MediaSettings { listen: r.address("media.listen"), tls: tls(r) };
+    let admin = AdminSettings { listen: r.address("admin.listen"), token: r.secret("admin.token") };
     let ingest = ingest(r);
     let calls = calls(r);
     let realtime = model::read(r, [media.listen, admin.listen], warnings);
@@ -64,52 +52,32 @@ fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
     if !media.listen.ip().is_loopback() && ingest.secret.is_none() {
         r.complain(
             "media.listen",
-            &format!("= {} is beyond loopback and needs a secret: set ingest.secret (or ingest.secret_file)", media.listen),
+            &format!(
+                "= {} is beyond loopback and needs a secret: set ingest.secret (or ingest.secret_file)",
+                media.listen
+            ),
         );
     }
     if !admin.listen.ip().is_loopback() && admin.token.is_none() {
         r.complain(
             "admin.listen",
-            &format!(
-                "= {} is beyond loopback and needs a token: set admin.token (or admin.token_file)",
-                admin.listen
-            ),
+            &format!("= {} is beyond loopback and needs a token: set admin.token (or admin.token_file)", admin.listen),
         );
     }
     if media.listen == admin.listen && media.listen.port() != 0 {
-        r.complain(
-            "admin.listen",
-            &format!("= {} is also media.listen; give each its own", admin.listen),
-        );
+        r.complain("admin.listen", &format!("= {} is also media.listen; give each its own", admin.listen));
     }
-    Settings {
-        media,
-        admin,
-        ingest,
-        calls,
-        realtime,
-        events,
-        sma,
-        fallback,
-        routes,
-        log,
-    }
+    Settings { media, admin, ingest, calls, realtime, events, sma, fallback, routes, log }
 }
 
 fn tls(r: &mut Reader<'_>) -> Option<TlsSettings> {
     let cert_file = r.path("media.tls.cert_file");
     let key_file = r.path("media.tls.key_file");
-    for (key, path) in [
-        ("media.tls.cert_file", &cert_file),
-        ("media.tls.key_file", &key_file),
-    ] {
+    for (key, path) in [("media.tls.cert_file", &cert_file), ("media.tls.key_file", &key_file)] {
         readable(r, key, path.as_deref());
     }
     match (cert_file, key_file) {
-        (Some(cert_file), Some(key_file)) => Some(TlsSettings {
-            cert_file,
-            key_file,
-        }),
+        (Some(cert_file), Some(key_file)) => Some(TlsSettings { cert_file, key_file }),
         (None, None) => None,
         (Some(_), None) => {
             r.complain("media.tls.cert_file", "is given without media.tls.key_file");
@@ -136,15 +104,9 @@ fn ingest(r: &mut Reader<'_>) -> IngestSettings {
         heartbeat_timeout: r.duration("ingest.heartbeat_timeout", "100ms", "1h"),
         reattach_grace: r.duration("ingest.reattach_grace", "0s", "10m"),
     };
-    longer(
-        r,
-        ("ingest.heartbeat_timeout", ingest.heartbeat_timeout),
-        ("ingest.heartbeat", ingest.heartbeat),
-    );
+    longer(r, ("ingest.heartbeat_timeout", ingest.heartbeat_timeout), ("ingest.heartbeat", ingest.heartbeat));
     for origin in &ingest.allowed_origins {
-        let is_origin = origin
-            .parse::<Uri>()
-            .is_ok_and(|uri| uri.scheme().is_some() && uri.path() == "/");
+        let is_origin = origin.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.path() == "/");
         if !is_origin || origin.ends_with('/') {
             r.refuse(
                 "ingest.allowed_origins",
@@ -156,11 +118,7 @@ fn ingest(r: &mut Reader<'_>) -> IngestSettings {
     ingest
 }
 
-pub(super) fn longer(
-    r: &mut Reader<'_>,
-    (key, value): (&str, Duration),
-    (other, than): (&str, Duration),
-) {
+pub(super) fn longer(r: &mut Reader<'_>, (key, value): (&str, Duration), (other, than): (&str, Duration)) {
     if value <= than && value > Duration::ZERO {
         let than = humantime::format_duration(than);
         r.refuse(key, &format!("more than {other}, which is {than}"));
@@ -190,10 +148,7 @@ fn events(r: &mut Reader<'_>) -> EventSettings {
         max_age: Some(r.duration("events.max_age", "0s", "14days")).filter(|age| !age.is_zero()),
     };
     if events.queue_url.is_some() {
-        r.refuse(
-            "events.queue_url",
-            "empty: this build does not carry call events yet",
-        );
+        r.refuse("events.queue_url", "empty: this build does not carry call events yet");
     }
     events
 }
@@ -211,10 +166,7 @@ fn sma(r: &mut Reader<'_>) -> SmaSettings {
         webhook_secret: r.secret("sma.webhook_secret"),
     };
     if sma.application_id.is_some() {
-        r.refuse(
-            "sma.application_id",
-            "empty: this build does not carry the SIP media application yet",
-        );
+        r.refuse("sma.application_id", "empty: this build does not carry the SIP media application yet");
     }
     sma
 }
@@ -231,20 +183,13 @@ fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings 
     let channel = r.choice(
         "fallback.channel",
         ("auto", FallbackChannel::Auto),
-        &[
-            ("sma", FallbackChannel::Sma),
-            ("media", FallbackChannel::Media),
-        ],
+        &[("sma", FallbackChannel::Sma), ("media", FallbackChannel::Media)],
     );
     let fallback = FallbackSettings {
         channel,
         prompts: r.list("fallback.prompts"),
         goodbye: r.text("fallback.goodbye"),
-        prompt_files: r
-            .list("fallback.prompt_files")
-            .into_iter()
-            .map(Into::into)
-            .collect(),
+        prompt_files: r.list("fallback.prompt_files").into_iter().map(Into::into).collect(),
         goodbye_file: r.path("fallback.goodbye_file"),
         pause: r.duration("fallback.pause", "0s", "1m"),
         max_duration: r.duration("fallback.max_duration", "1s", "1h"),
@@ -268,42 +213,40 @@ fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings 
     }
     if channel == FallbackChannel::Sma {
         // Nothing to refuse: texts alone are enough once there is an application that speaks them.
-        warnings.push("fallback.channel is \"sma\" without a SIP media application: callers hear nothing while the model is away".to_owned());
+        warnings.push(
+            "fallback.channel is \"sma\" without a SIP media application: callers hear nothing while the model is away"
+                .to_owned(),
+        );
         return fallback;
     }
     let bundled = super::defaults_of_fallback();
     if files == 0 && fallback.prompts != bundled.0 {
-        r.complain("fallback.prompts", "were changed, but the bundled recordings say the default texts: give fallback.prompt_files, one WAV each");
+        r.complain(
+            "fallback.prompts",
+            "were changed, but the bundled recordings say the default texts: give fallback.prompt_files, one WAV each",
+        );
     }
     if fallback.goodbye_file.is_none() && fallback.goodbye != bundled.1 {
-        r.complain("fallback.goodbye", "was changed, but the bundled recording says the default text: give fallback.goodbye_file");
+        r.complain(
+            "fallback.goodbye",
+            "was changed, but the bundled recording says the default text: give fallback.goodbye_file",
+        );
     }
     fallback
 }
 
 fn no_tools(r: &mut Reader<'_>) {
     if !r.tables("tools").is_empty() {
-        r.complain(
-            "tools",
-            "are not carried by this build yet; allowed: no [[tools]] table",
-        );
+        r.complain("tools", "are not carried by this build yet; allowed: no [[tools]] table");
     }
     r.show("tools", "[]".to_owned());
 }
 
 fn log(r: &mut Reader<'_>) -> LogSettings {
-    let format = r.choice(
-        "log.format",
-        ("pretty", LogFormat::Pretty),
-        &[("json", LogFormat::Json)],
-    );
+    let format = r.choice("log.format", ("pretty", LogFormat::Pretty), &[("json", LogFormat::Json)]);
     let filter = r.text("log.filter");
     if let Err(error) = crate::telemetry::parse_filter(&filter) {
         r.refuse("log.filter", &error.to_string());
     }
-    LogSettings {
-        format,
-        filter,
-        mask_numbers: r.flag("log.mask_numbers"),
-    }
+    LogSettings { format, filter, mask_numbers: r.flag("log.mask_numbers") }
 }

@@ -13,53 +13,39 @@ use super::sections::{ModelAuth, RealtimeSettings, RouteOverrides};
 /// The word for `realtime.url` that asks for the embedded simulator on purpose.
 const SIMULATOR: &str = "simulator";
 
-pub(super) fn read(
-    r: &mut Reader<'_>,
-    listeners: [SocketAddr; 2],
-    warnings: &mut Vec<String>,
-) -> RealtimeSettings {
+pub(super) fn read(r: &mut Reader<'_>, listeners: [SocketAddr; 2], warnings: &mut Vec<String>) -> RealtimeSettings {
     let urls = model_urls(r, listeners);
-    let api = r.choice(
-        "realtime.api",
-        ("ga", Api::Ga),
-        &[("preview", Api::Preview), ("voice-live", Api::VoiceLive)],
-    );
+    let api = r.choice("realtime.api", ("ga", Api::Ga), &[("preview", Api::Preview), ("voice-live", Api::VoiceLive)]);
     let api_key = r.secret("realtime.api_key");
-    if api_key
-        .as_ref()
-        .is_some_and(|key| !key.expose().bytes().all(|b| (0x21..0x7F).contains(&b)))
-    {
-        r.complain("realtime.api_key", "holds a character that cannot be sent in a header; allowed: printable ASCII without blanks");
+    if api_key.as_ref().is_some_and(|key| !key.expose().bytes().all(|b| (0x21..0x7F).contains(&b))) {
+        r.complain(
+            "realtime.api_key",
+            "holds a character that cannot be sent in a header; allowed: printable ASCII without blanks",
+        );
     }
     let auth = r.choice(
         "realtime.auth",
-        ("api-key", Some(ModelAuth::ApiKey)),
-        &[("bearer", Some(ModelAuth::Bearer)), ("entra", None)],
+        ("api-key", ModelAuth::ApiKey),
+        &[("bearer", ModelAuth::Bearer), ("entra", ModelAuth::Entra)],
     );
-    if auth.is_none() {
+    if auth == ModelAuth::Entra && !cfg!(feature = "entra") {
         r.complain(
             "realtime.auth",
-            "= \"entra\" is not carried by this build; use \"api-key\" or \"bearer\"",
+            "= \"entra\" is not carried by this build (feature `entra`); use \"api-key\" or \"bearer\"",
         );
     }
     let pcm = r.choice("realtime.audio", ("pcm16", true), &[("pcmu", false)]);
     let rate: u32 = r.whole("realtime.sample_rate", 8_000..=48_000);
     let format = match (pcm, rate) {
         (_, 16_000) if api != Api::VoiceLive => {
-            r.refuse(
-                "realtime.sample_rate",
-                "24000; 16000 is taken by realtime.api = \"voice-live\" only",
-            );
+            r.refuse("realtime.sample_rate", "24000; 16000 is taken by realtime.api = \"voice-live\" only");
             ModelFormat::Pcm24k
         }
         (true, 16_000) => ModelFormat::Pcm16k,
         (true, 24_000) => ModelFormat::Pcm24k,
         (false, 16_000 | 24_000) => ModelFormat::Pcmu,
         _ => {
-            r.refuse(
-                "realtime.sample_rate",
-                "24000, or 16000 with realtime.api = \"voice-live\"",
-            );
+            r.refuse("realtime.sample_rate", "24000, or 16000 with realtime.api = \"voice-live\"");
             ModelFormat::Pcm24k
         }
     };
@@ -67,7 +53,7 @@ pub(super) fn read(
         urls,
         api,
         api_key,
-        auth: auth.unwrap_or(ModelAuth::ApiKey),
+        auth,
         format,
         voice: r.optional("realtime.voice"),
         instructions: r.optional("realtime.instructions"),
@@ -84,30 +70,21 @@ pub(super) fn read(
         renew_before: r.duration("realtime.renew_before", "30s", "1day"),
         warm_sessions: r.whole("realtime.warm_sessions", 0..=1_000),
     };
-    longer(
-        r,
-        ("realtime.stall_timeout", realtime.stall_timeout),
-        ("realtime.ping", realtime.ping),
-    );
+    longer(r, ("realtime.stall_timeout", realtime.stall_timeout), ("realtime.ping", realtime.ping));
     if realtime.reconnect_max < realtime.reconnect_first {
-        r.refuse(
-            "realtime.reconnect.max",
-            "no less than realtime.reconnect.first",
-        );
+        r.refuse("realtime.reconnect.max", "no less than realtime.reconnect.first");
     }
-    if let Err(error) = realtime
-        .profile(&RouteOverrides::default(), Vec::new())
-        .check()
-    {
-        r.complain(
-            "realtime.api",
-            &format!("and the session's settings do not fit: {error}"),
-        );
+    if let Err(error) = realtime.profile(&RouteOverrides::default(), Vec::new()).check() {
+        r.complain("realtime.api", &format!("and the session's settings do not fit: {error}"));
     }
-    if !realtime.urls.is_empty() && realtime.api_key.is_none() {
-        warnings.push(
-            "realtime.url is set without realtime.api_key: connecting without a key".to_owned(),
-        );
+    match (&realtime.api_key, realtime.auth) {
+        (Some(_), ModelAuth::Entra) => {
+            warnings.push("realtime.api_key is not used with realtime.auth = \"entra\"".to_owned());
+        }
+        (None, ModelAuth::ApiKey | ModelAuth::Bearer) if !realtime.urls.is_empty() => {
+            warnings.push("realtime.url is set without realtime.api_key: connecting without a key".to_owned());
+        }
+        _ => {}
     }
     realtime
 }
@@ -158,15 +135,11 @@ fn model_url_text(r: &mut Reader<'_>, key: &str) -> String {
 
 fn check_model_url(url: &str) -> Result<(), String> {
     if carries_key(url) {
-        return Err(
-            "carries a key or password in the address; put it into realtime.api_key".to_owned(),
-        );
+        return Err("carries a key or password in the address; put it into realtime.api_key".to_owned());
     }
     let uri = url.parse::<Uri>().ok();
-    let fits = |uri: &Uri| {
-        matches!(uri.scheme_str(), Some("ws" | "wss"))
-            && uri.host().is_some_and(|host| !host.is_empty())
-    };
+    let fits =
+        |uri: &Uri| matches!(uri.scheme_str(), Some("ws" | "wss")) && uri.host().is_some_and(|host| !host.is_empty());
     if uri.as_ref().is_some_and(fits) {
         return Ok(());
     }
@@ -178,29 +151,16 @@ fn check_model_url(url: &str) -> Result<(), String> {
 fn carries_key(url: &str) -> bool {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
     let in_query = query.split('&').any(|pair| {
-        let name = pair
-            .split('=')
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
-        matches!(
-            name.as_str(),
-            "api-key" | "api_key" | "apikey" | "key" | "token" | "access_token"
-        )
+        let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        matches!(name.as_str(), "api-key" | "api_key" | "apikey" | "key" | "token" | "access_token")
     });
-    let authority = address
-        .split_once("://")
-        .map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+    let authority = address.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
     in_query || authority.contains('@')
 }
 
 fn turn_detection(r: &mut Reader<'_>) -> TurnDetection {
     let key = |name: &str| format!("realtime.turn_detection.{name}");
-    let server = r.choice(
-        &key("type"),
-        ("server_vad", true),
-        &[("semantic_vad", false)],
-    );
+    let server = r.choice(&key("type"), ("server_vad", true), &[("semantic_vad", false)]);
     let threshold = r.real(&key("threshold"), 0.0..=1.0);
     let prefix_padding_ms = r.whole(&key("prefix_padding_ms"), 0..=5_000);
     let silence_duration_ms = r.whole(&key("silence_duration_ms"), 10..=10_000);
@@ -208,11 +168,8 @@ fn turn_detection(r: &mut Reader<'_>) -> TurnDetection {
     if (1..5_000).contains(&idle) {
         r.refuse(&key("idle_timeout_ms"), "0 (off), or 5000 to 30000");
     }
-    let eagerness = r.choice(
-        &key("eagerness"),
-        ("auto", "auto"),
-        &[("low", "low"), ("medium", "medium"), ("high", "high")],
-    );
+    let eagerness =
+        r.choice(&key("eagerness"), ("auto", "auto"), &[("low", "low"), ("medium", "medium"), ("high", "high")]);
     let create_response = r.flag(&key("create_response"));
     let interrupt_response = r.flag(&key("interrupt_response"));
     if server {
@@ -225,10 +182,6 @@ fn turn_detection(r: &mut Reader<'_>) -> TurnDetection {
             interrupt_response,
         }
     } else {
-        TurnDetection::SemanticVad {
-            eagerness: eagerness.to_owned(),
-            create_response,
-            interrupt_response,
-        }
+        TurnDetection::SemanticVad { eagerness: eagerness.to_owned(), create_response, interrupt_response }
     }
 }

@@ -33,12 +33,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(leaves: &'a Leaves) -> Self {
-        Self {
-            leaves,
-            entries: Vec::new(),
-            problems: Vec::new(),
-            asked: BTreeSet::new(),
-        }
+        Self { leaves, entries: Vec::new(), problems: Vec::new(), asked: BTreeSet::new() }
     }
 
     /// A text; empty stays empty.
@@ -58,12 +53,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Anything with a `FromStr`; `allowed` completes "... is not".
-    pub fn parsed<T>(
-        &mut self,
-        key: &str,
-        allowed: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Option<T> {
+    pub fn parsed<T>(&mut self, key: &str, allowed: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let text = self.text(key);
         let value = parse(text.trim());
         if value.is_none() {
@@ -147,12 +137,8 @@ impl<'a> Reader<'a> {
             Some(port) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?))),
             None => text.parse().ok(),
         };
-        self.parsed(
-            key,
-            "IP:PORT, as in 127.0.0.1:8080 or [::1]:8080 (port 0 picks a free one)",
-            parse,
-        )
-        .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+        self.parsed(key, "IP:PORT, as in 127.0.0.1:8080 or [::1]:8080 (port 0 picks a free one)", parse)
+            .unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
     }
 
     /// A list of texts: an array in a file, comma-separated in the environment.
@@ -163,17 +149,11 @@ impl<'a> Reader<'a> {
                 let parts = text.split(',').map(|part| part.trim().to_owned());
                 Some(parts.filter(|part| !part.is_empty()).collect())
             }
-            Some(ValueKind::Array(items)) => items
-                .into_iter()
-                .map(text_of)
-                .collect::<Option<Vec<String>>>(),
+            Some(ValueKind::Array(items)) => items.into_iter().map(text_of).collect::<Option<Vec<String>>>(),
             _ => None,
         };
         let Some(list) = list else {
-            self.refuse(
-                key,
-                "a list of texts, as in [\"one\", \"two\"] (in the environment: one,two)",
-            );
+            self.refuse(key, "a list of texts, as in [\"one\", \"two\"] (in the environment: one,two)");
             return Vec::new();
         };
         let shown: Vec<String> = list.iter().map(|text| quote(text)).collect();
@@ -185,23 +165,13 @@ impl<'a> Reader<'a> {
     pub fn secret(&mut self, key: &str) -> Option<Secret> {
         let file_key = format!("{key}_file");
         let direct = self.scalar(key).filter(|text| !text.is_empty());
-        let shown = if direct.is_some() {
-            quote(REDACTED)
-        } else {
-            quote("")
-        };
+        let shown = if direct.is_some() { quote(REDACTED) } else { quote("") };
         self.show(key, shown);
         let file = self.path(&file_key);
         match (direct, file) {
             (Some(_), Some(_)) => {
-                let origin = self
-                    .origin(&file_key)
-                    .map(Origin::to_string)
-                    .unwrap_or_default();
-                self.complain(
-                    key,
-                    &format!("and {file_key} are both given (the second from {origin}); give one"),
-                );
+                let origin = self.origin(&file_key).map(Origin::to_string).unwrap_or_default();
+                self.complain(key, &format!("and {file_key} are both given (the second from {origin}); give one"));
                 None
             }
             (Some(text), None) => Some(Secret::new(text)),
@@ -233,24 +203,15 @@ impl<'a> Reader<'a> {
             _ => None,
         });
         if tables.is_none() {
-            self.refuse(
-                key,
-                &format!("[[{key}]] tables, which can be written in a file only"),
-            );
+            self.refuse(key, &format!("[[{key}]] tables, which can be written in a file only"));
         }
         tables.unwrap_or_default()
     }
 
     /// Notes that the value of a key is wrong, with the value and what is allowed.
     pub fn refuse(&mut self, key: &str, allowed: &str) {
-        let value = self
-            .leaf(key)
-            .map(|value| toml_like(&value))
-            .unwrap_or_default();
-        self.complain(
-            key,
-            &format!("= {value} is not allowed here; allowed: {allowed}"),
-        );
+        let value = self.leaf(key).map(|value| toml_like(&value)).unwrap_or_default();
+        self.complain(key, &format!("= {value} is not allowed here; allowed: {allowed}"));
     }
 
     /// Notes that something is wrong with a key, without its value.
@@ -271,11 +232,7 @@ impl<'a> Reader<'a> {
 
     pub fn show(&mut self, key: &str, shown: String) {
         if let Some(origin) = self.origin(key).cloned() {
-            self.entries.push(Entry {
-                key: key.to_owned(),
-                shown,
-                origin,
-            });
+            self.entries.push(Entry { key: key.to_owned(), shown, origin });
         }
     }
 
@@ -315,10 +272,8 @@ pub(super) fn toml_like(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         ValueKind::Table(table) => {
-            let mut pairs: Vec<String> = table
-                .iter()
-                .map(|(key, value)| format!("{key} = {}", toml_like(value)))
-                .collect();
+            let mut pairs: Vec<String> =
+                table.iter().map(|(key, value)| format!("{key} = {}", toml_like(value))).collect();
             pairs.sort();
             format!("{{ {} }}", pairs.join(", "))
         }

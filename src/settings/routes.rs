@@ -17,10 +17,7 @@ pub(super) fn read(r: &mut Reader<'_>, realtime: &RealtimeSettings) -> Vec<Route
     let mut shown = Vec::new();
     let mut routes = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
-        shown.push(toml_like(&Value::new(
-            None,
-            ValueKind::Table(table.clone()),
-        )));
+        shown.push(toml_like(&Value::new(None, ValueKind::Table(table.clone()))));
         match route(table, realtime) {
             Ok(route) => routes.push(route),
             Err(what) => r.complain(&format!("{KEY}[{index}]"), &what),
@@ -33,19 +30,19 @@ pub(super) fn read(r: &mut Reader<'_>, realtime: &RealtimeSettings) -> Vec<Route
     routes
 }
 
-fn route(
-    mut table: Map<String, Value>,
-    realtime: &RealtimeSettings,
-) -> Result<RouteSettings, String> {
-    let name = text(&mut table, "match")?
-        .ok_or("has no `match`; allowed: a number, or a pattern with * and ?")?;
+fn route(mut table: Map<String, Value>, realtime: &RealtimeSettings) -> Result<RouteSettings, String> {
+    let name = text(&mut table, "match")?.ok_or("has no `match`; allowed: a number, or a pattern with * and ?")?;
     let pattern = Glob::parse(&name).map_err(|error| format!("has a bad `match`: {error}"))?;
     let kind = text(&mut table, "kind")?.ok_or("has no `kind`; allowed: model, echo, reject")?;
     let kind = match kind.as_str() {
         "model" => RouteKind::Model(Box::new(overrides(&mut table, realtime)?)),
         "echo" => RouteKind::Echo,
         "reject" => RouteKind::Reject,
-        "conference" => return Err("has kind = \"conference\", which this build does not carry; allowed: model, echo, reject".to_owned()),
+        "conference" => {
+            return Err(
+                "has kind = \"conference\", which this build does not carry; allowed: model, echo, reject".to_owned()
+            );
+        }
         other => return Err(format!("has kind = {other:?}; allowed: model, echo, reject")),
     };
     let mut left: Vec<&str> = table.keys().map(String::as_str).collect();
@@ -58,17 +55,10 @@ fn route(
             _ => format!("has a key {key} that its kind does not take; allowed: match, kind"),
         });
     }
-    Ok(RouteSettings {
-        name,
-        pattern,
-        kind,
-    })
+    Ok(RouteSettings { name, pattern, kind })
 }
 
-fn overrides(
-    table: &mut Map<String, Value>,
-    realtime: &RealtimeSettings,
-) -> Result<RouteOverrides, String> {
+fn overrides(table: &mut Map<String, Value>, realtime: &RealtimeSettings) -> Result<RouteOverrides, String> {
     let overrides = RouteOverrides {
         voice: text(table, "voice")?,
         instructions: text(table, "instructions")?,
@@ -109,10 +99,7 @@ fn tools(table: &mut Map<String, Value>) -> Result<Vec<String>, String> {
             Some(name) if BUILT_IN_TOOLS.contains(&name.as_str()) => names.push(name),
             other => {
                 let name = other.unwrap_or_default();
-                return Err(format!(
-                    "has an unknown tool {name:?}; allowed: {}",
-                    BUILT_IN_TOOLS.join(", ")
-                ));
+                return Err(format!("has an unknown tool {name:?}; allowed: {}", BUILT_IN_TOOLS.join(", ")));
             }
         }
     }
@@ -130,16 +117,10 @@ fn turn_detection(value: Value, default: &TurnDetection) -> Result<TurnDetection
     };
     let kind = text(&mut table, "type")?.unwrap_or_else(|| default_kind.to_owned());
     let (create, interrupt) = match default {
-        TurnDetection::ServerVad {
-            create_response,
-            interrupt_response,
-            ..
+        TurnDetection::ServerVad { create_response, interrupt_response, .. }
+        | TurnDetection::SemanticVad { create_response, interrupt_response, .. } => {
+            (*create_response, *interrupt_response)
         }
-        | TurnDetection::SemanticVad {
-            create_response,
-            interrupt_response,
-            ..
-        } => (*create_response, *interrupt_response),
     };
     let create_response = flag(&mut table, "create_response", create)?;
     let interrupt_response = flag(&mut table, "interrupt_response", interrupt)?;
@@ -147,17 +128,8 @@ fn turn_detection(value: Value, default: &TurnDetection) -> Result<TurnDetection
         "server_vad" => {
             let (at, padding, silence, idle) = match default {
                 TurnDetection::ServerVad {
-                    threshold,
-                    prefix_padding_ms,
-                    silence_duration_ms,
-                    idle_timeout_ms,
-                    ..
-                } => (
-                    *threshold,
-                    *prefix_padding_ms,
-                    *silence_duration_ms,
-                    idle_timeout_ms.unwrap_or(0),
-                ),
+                    threshold, prefix_padding_ms, silence_duration_ms, idle_timeout_ms, ..
+                } => (*threshold, *prefix_padding_ms, *silence_duration_ms, idle_timeout_ms.unwrap_or(0)),
                 TurnDetection::SemanticVad { .. } => (0.5, 300, 500, 0),
             };
             let threshold = match table.remove("threshold") {
@@ -170,10 +142,7 @@ fn turn_detection(value: Value, default: &TurnDetection) -> Result<TurnDetection
             };
             let idle = millis(&mut table, "idle_timeout_ms", idle, 30_000)?;
             if (1..5_000).contains(&idle) {
-                return Err(
-                    "has a turn_detection.idle_timeout_ms that is neither 0 nor 5000 to 30000"
-                        .to_owned(),
-                );
+                return Err("has a turn_detection.idle_timeout_ms that is neither 0 nor 5000 to 30000".to_owned());
             }
             TurnDetection::ServerVad {
                 threshold,
@@ -191,48 +160,30 @@ fn turn_detection(value: Value, default: &TurnDetection) -> Result<TurnDetection
             };
             let eagerness = text(&mut table, "eagerness")?.unwrap_or(default);
             if !["low", "medium", "high", "auto"].contains(&eagerness.as_str()) {
-                return Err(format!(
-                    "has turn_detection.eagerness = {eagerness:?}; allowed: low, medium, high, auto"
-                ));
+                return Err(format!("has turn_detection.eagerness = {eagerness:?}; allowed: low, medium, high, auto"));
             }
-            TurnDetection::SemanticVad {
-                eagerness,
-                create_response,
-                interrupt_response,
-            }
+            TurnDetection::SemanticVad { eagerness, create_response, interrupt_response }
         }
         other => {
-            return Err(format!(
-                "has turn_detection.type = {other:?}; allowed: server_vad, semantic_vad"
-            ));
+            return Err(format!("has turn_detection.type = {other:?}; allowed: server_vad, semantic_vad"));
         }
     };
     match table.keys().min() {
-        Some(key) => Err(format!(
-            "has turn_detection.{key}, which {kind} does not have"
-        )),
+        Some(key) => Err(format!("has turn_detection.{key}, which {kind} does not have")),
         None => Ok(result),
     }
 }
 
 fn flag(table: &mut Map<String, Value>, key: &str, default: bool) -> Result<bool, String> {
     table.remove(key).map_or(Ok(default), |value| {
-        value
-            .into_bool()
-            .map_err(|_| format!("has turn_detection.{key} that is neither true nor false"))
+        value.into_bool().map_err(|_| format!("has turn_detection.{key} that is neither true nor false"))
     })
 }
 
-fn millis(
-    table: &mut Map<String, Value>,
-    key: &str,
-    default: u32,
-    high: u32,
-) -> Result<u32, String> {
+fn millis(table: &mut Map<String, Value>, key: &str, default: u32, high: u32) -> Result<u32, String> {
     let Some(value) = table.remove(key) else {
         return Ok(default);
     };
     let ms = value.into_int().ok().and_then(|ms| u32::try_from(ms).ok());
-    ms.filter(|ms| *ms <= high)
-        .ok_or_else(|| format!("has turn_detection.{key} outside 0 to {high}"))
+    ms.filter(|ms| *ms <= high).ok_or_else(|| format!("has turn_detection.{key} outside 0 to {high}"))
 }

@@ -150,6 +150,8 @@ pub enum ModelAuth {
     ApiKey,
     /// Header `Authorization: Bearer KEY`.
     Bearer,
+    /// A token of the Azure default credential chain for each connection (builds with the feature `entra`).
+    Entra,
 }
 
 /// `events.*`

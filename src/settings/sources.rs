@@ -43,16 +43,12 @@ impl Sources {
             if path_of(&name).is_none() {
                 continue;
             }
-            let value = value.into_string().map_err(|_| {
-                SettingsError::one(format!("environment variable {name} is not UTF-8"))
-            })?;
+            let value = value
+                .into_string()
+                .map_err(|_| SettingsError::one(format!("environment variable {name} is not UTF-8")))?;
             env.push((name, value));
         }
-        Ok(Self {
-            file,
-            local: Some(PathBuf::from(LOCAL_FILE)),
-            env,
-        })
+        Ok(Self { file, local: Some(PathBuf::from(LOCAL_FILE)), env })
     }
 }
 
@@ -88,11 +84,8 @@ pub(super) struct Leaf {
 /// Reads and merges the layers. Unknown keys are found here, where each layer is still by itself:
 /// `default.toml` is complete, so a key it does not have does not exist.
 pub(super) fn read(sources: &Sources) -> Result<Leaves, SettingsError> {
-    let names: BTreeMap<String, &str> = sources
-        .env
-        .iter()
-        .filter_map(|(name, _)| Some((path_of(name)?, name.as_str())))
-        .collect();
+    let names: BTreeMap<String, &str> =
+        sources.env.iter().filter_map(|(name, _)| Some((path_of(name)?, name.as_str()))).collect();
     let defaults = Config::builder().add_source(File::from_str(DEFAULT_TOML, FileFormat::Toml));
     let known = leaves_of(defaults, &names)?;
 
@@ -102,9 +95,7 @@ pub(super) fn read(sources: &Sources) -> Result<Leaves, SettingsError> {
     if let Some(path) = file {
         if !path.is_file() {
             let path = path.display();
-            return Err(SettingsError::one(format!(
-                "configuration file {path}: no such file"
-            )));
+            return Err(SettingsError::one(format!("configuration file {path}: no such file")));
         }
         overlay = overlay.add_source(File::from(path.as_path()).format(FileFormat::Toml));
     }
@@ -133,17 +124,12 @@ pub(super) fn read(sources: &Sources) -> Result<Leaves, SettingsError> {
             }
         }
     }
-    if problems.is_empty() {
-        Ok(merged)
-    } else {
-        Err(SettingsError { problems })
-    }
+    if problems.is_empty() { Ok(merged) } else { Err(SettingsError { problems }) }
 }
 
 fn is_empty_section(path: &str, leaf: &Leaf, known: &Leaves) -> bool {
     let prefix = format!("{path}.");
-    matches!(leaf.value.kind, ValueKind::Table(_))
-        && known.keys().any(|key| key.starts_with(&prefix))
+    matches!(leaf.value.kind, ValueKind::Table(_)) && known.keys().any(|key| key.starts_with(&prefix))
 }
 
 /// What is wrong with a key that does not exist. The value is not shown: a secret under a
@@ -159,36 +145,22 @@ fn unknown(path: &str, known: &Leaves) -> Option<String> {
     };
     let inside = below(path);
     if !inside.is_empty() {
-        return Some(format!(
-            "{path} is a section and takes no value; its keys: {}",
-            inside.join(", ")
-        ));
+        return Some(format!("{path} is a section and takes no value; its keys: {}", inside.join(", ")));
     }
     let mut section = path;
     while let Some((outer, _)) = section.rsplit_once('.') {
         section = outer;
         let keys = below(section);
         if !keys.is_empty() {
-            return Some(format!(
-                "{path}: unknown key; [{section}] has: {}",
-                keys.join(", ")
-            ));
+            return Some(format!("{path}: unknown key; [{section}] has: {}", keys.join(", ")));
         }
         if known.contains_key(section) {
-            return Some(format!(
-                "{path}: unknown key; {section} takes a value, it is no section"
-            ));
+            return Some(format!("{path}: unknown key; {section} takes a value, it is no section"));
         }
     }
-    let mut sections: Vec<&str> = known
-        .keys()
-        .filter_map(|key| key.split('.').next())
-        .collect();
+    let mut sections: Vec<&str> = known.keys().filter_map(|key| key.split('.').next()).collect();
     sections.dedup();
-    Some(format!(
-        "{path}: unknown key; the sections are: {}",
-        sections.join(", ")
-    ))
+    Some(format!("{path}: unknown key; the sections are: {}", sections.join(", ")))
 }
 
 /// The dotted path that an environment variable means; `None` without our prefix.
@@ -198,13 +170,8 @@ fn path_of(name: &str) -> Option<String> {
     Some(path.replace(SEPARATOR, "."))
 }
 
-fn leaves_of(
-    layer: ConfigBuilder<DefaultState>,
-    names: &BTreeMap<String, &str>,
-) -> Result<Leaves, SettingsError> {
-    let built = layer
-        .build()
-        .map_err(|error| SettingsError::one(error.to_string()))?;
+fn leaves_of(layer: ConfigBuilder<DefaultState>, names: &BTreeMap<String, &str>) -> Result<Leaves, SettingsError> {
+    let built = layer.build().map_err(|error| SettingsError::one(error.to_string()))?;
     let mut leaves = Leaves::new();
     flatten(String::new(), built.cache, names, &mut leaves);
     Ok(leaves)
@@ -214,11 +181,7 @@ fn flatten(path: String, value: Value, names: &BTreeMap<String, &str>, out: &mut
     match value.kind {
         ValueKind::Table(table) if !table.is_empty() || path.is_empty() => {
             for (key, child) in table {
-                let path = if path.is_empty() {
-                    key
-                } else {
-                    format!("{path}.{key}")
-                };
+                let path = if path.is_empty() { key } else { format!("{path}.{key}") };
                 flatten(path, child, names, out);
             }
         }

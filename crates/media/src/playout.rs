@@ -111,7 +111,7 @@ impl<K: Clone + PartialEq> Playout<K> {
         self.supply(now, item, payload, false);
     }
 
-    /// Like [`Playout::push`], for a source that speaks in real time: its gaps are no underruns.
+    /// Like [`Playout::push`], for a source that speaks in real time: gaps of an item it opens are no underruns.
     pub fn push_live(&mut self, now: Instant, item: &K, payload: Bytes) {
         self.supply(now, item, payload, true);
     }
@@ -217,7 +217,6 @@ impl<K: Clone + PartialEq> Playout<K> {
             accounts.push(account(item.key, item.tally, unheard, item.ended_at.is_some()));
         }
         accounts.retain(|account| account.received_ms > 0);
-        self.heard.clear_sent();
         self.queued_bytes = 0;
         self.polled = None;
         if !self.fill {
@@ -260,7 +259,6 @@ impl<K: Clone + PartialEq> Playout<K> {
         self.queued_bytes += payload.len() as u64;
         let codec = self.codec;
         if let Some(open) = self.open_item(key) {
-            open.live |= live;
             open.push(codec, payload);
         } else {
             let mut item = self.new_item(key);

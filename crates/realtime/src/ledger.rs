@@ -4,6 +4,7 @@ mod replay;
 
 use std::collections::VecDeque;
 
+use crate::Played;
 use crate::event::Item;
 
 /// More than a new session is ever told.
@@ -125,6 +126,13 @@ impl Ledger {
     pub fn tool_answered(&mut self, call_id: &str, output: &str) {
         if self.answer_tool(call_id, output) {
             self.waiting = true;
+        }
+    }
+
+    /// What was heard of items that were cleared while no session could be told: so much the next one is told of them.
+    pub fn cleared(&mut self, played: &[Played]) {
+        for Played { item, played_ms } in played {
+            self.heard(item.as_str(), *played_ms);
         }
     }
 

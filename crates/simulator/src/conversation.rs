@@ -10,10 +10,20 @@ use crate::format::WireFormat;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Content {
     /// A spoken turn. Only the newest keeps its bytes: a call lasts for hours.
-    CallerAudio { turn: u32, ms: u64, format: WireFormat, bytes: Vec<u8> },
+    CallerAudio {
+        turn: u32,
+        ms: u64,
+        format: WireFormat,
+        bytes: Vec<u8>,
+    },
     CallerText(String),
     /// A spoken answer of which `bytes` were sent since a moment, or kept by a truncation.
-    AnswerAudio { bytes: u64, bytes_per_ms: u64, since: Option<Instant>, truncated: bool },
+    AnswerAudio {
+        bytes: u64,
+        bytes_per_ms: u64,
+        since: Option<Instant>,
+        truncated: bool,
+    },
     AnswerText,
     CallOutput(String),
     /// System items, function calls: nothing to answer.

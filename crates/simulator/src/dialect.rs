@@ -53,7 +53,10 @@ impl Dialect {
 /// Where a request leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
-    Session { dialect: Dialect, model: String },
+    Session {
+        dialect: Dialect,
+        model: String,
+    },
     /// A wrong path, or parameters of one API on the path of another.
     NotFound,
     /// The right path without what it needs.
@@ -63,7 +66,9 @@ pub(crate) enum Destination {
 pub(crate) fn destination(path: &str, query: &HashMap<String, String>) -> Destination {
     let has = |key: &str| query.contains_key(key);
     let (dialect, name) = match path {
-        "/openai/v1/realtime" | "/v1/realtime" if has("api-version") || has("deployment") => return Destination::NotFound,
+        "/openai/v1/realtime" | "/v1/realtime" if has("api-version") || has("deployment") => {
+            return Destination::NotFound;
+        }
         "/openai/v1/realtime" => (Dialect::AzureGa, "model"),
         "/v1/realtime" => (Dialect::OpenAiGa, "model"),
         "/openai/realtime" if !has("api-version") => return Destination::NotFound,
@@ -93,7 +98,10 @@ mod tests {
         assert_eq!(at("/v1/realtime", &[("model", "m")]), session(Dialect::OpenAiGa));
         let preview = [("api-version", "2025-04-01-preview"), ("deployment", "m")];
         assert_eq!(at("/openai/realtime", &preview), session(Dialect::Preview));
-        assert_eq!(at("/voice-live/realtime", &[("api-version", "2026-07-15"), ("model", "m")]), session(Dialect::VoiceLive));
+        assert_eq!(
+            at("/voice-live/realtime", &[("api-version", "2026-07-15"), ("model", "m")]),
+            session(Dialect::VoiceLive)
+        );
         assert_eq!(at("/openai/v1/realtime", &[("model", "m"), ("api-version", "x")]), Destination::NotFound);
         assert_eq!(at("/openai/v1/realtime", &preview), Destination::NotFound);
         assert_eq!(at("/openai/realtime", &[("model", "m")]), Destination::NotFound);

@@ -80,7 +80,13 @@ impl Ladder {
     }
 }
 
-pub(crate) fn ladder(outputs: &[Output], failed: bool, start: Instant, pace: &Pace, extra: bool) -> VecDeque<(Instant, Step)> {
+pub(crate) fn ladder(
+    outputs: &[Output],
+    failed: bool,
+    start: Instant,
+    pace: &Pace,
+    extra: bool,
+) -> VecDeque<(Instant, Step)> {
     let mut ladder = Ladder { steps: VecDeque::new(), at: start };
     ladder.say(0, Step::Created);
     if failed {
@@ -194,10 +200,16 @@ mod tests {
         Pace { latency: Duration::from_millis(300), speed, format: WireFormat::Pcm24k }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a test needs a beginning of time")]
+    fn beginning() -> Instant {
+        Instant::now()
+    }
+
     #[test]
     fn deltas_grow_and_come_at_the_asked_speed() {
-        let start = Instant::now();
-        let speech = Output::Speech { audio: vec![0; 48 * 2_000], transcript: "one two three four five six seven eight".into() };
+        let start = beginning();
+        let speech =
+            Output::Speech { audio: vec![0; 48 * 2_000], transcript: "one two three four five six seven eight".into() };
         let steps = ladder(&[speech], false, start, &pace(4.0), false);
         let audio: Vec<_> = steps
             .iter()
@@ -210,14 +222,17 @@ mod tests {
         assert_eq!(audio[0].0, 300);
         assert!(audio[5].0.abs_diff(300 + 1_500 / 4) < 40, "{audio:?}");
         assert!(steps.iter().zip(steps.iter().skip(1)).all(|(a, b)| a.0 <= b.0), "times go forward");
-        let said: String = steps.iter().filter_map(|(_, step)| if let Step::Words(w) = step { Some(w.as_str()) } else { None }).collect();
+        let said: String = steps
+            .iter()
+            .filter_map(|(_, step)| if let Step::Words(w) = step { Some(w.as_str()) } else { None })
+            .collect();
         assert_eq!(said, "one two three four five six seven eight");
         assert_eq!(steps.back().unwrap().1, Step::Done);
     }
 
     #[test]
     fn a_failure_says_little_and_a_tail_closes_what_was_opened() {
-        let at = Instant::now();
+        let at = beginning();
         let kinds = |steps: VecDeque<(Instant, Step)>| steps.into_iter().map(|(_, step)| step).collect::<Vec<_>>();
         assert_eq!(kinds(ladder(&[], true, at, &pace(4.0), false)), [Step::Created, Step::Done]);
         let speech = Output::Speech { audio: vec![], transcript: String::new() };

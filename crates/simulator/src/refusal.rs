@@ -47,7 +47,8 @@ impl Refusal {
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
         };
-        Self::new("invalid_type", format!("Invalid type for '{param}': expected {wanted}, but got {got} instead.")).at(param)
+        Self::new("invalid_type", format!("Invalid type for '{param}': expected {wanted}, but got {got} instead."))
+            .at(param)
     }
 
     pub(crate) fn no_item(doing: &str, code: &'static str, item_id: &str) -> Self {

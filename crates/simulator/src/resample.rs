@@ -95,12 +95,16 @@ mod tests {
 
     fn tone(rate: u32, hz: f64, ms: u32) -> Vec<i16> {
         let count = rate * ms / 1000;
-        (0..count).map(|n| (8000.0 * (std::f64::consts::TAU * hz * f64::from(n) / f64::from(rate)).sin()).round() as i16).collect()
+        (0..count)
+            .map(|n| (8000.0 * (std::f64::consts::TAU * hz * f64::from(n) / f64::from(rate)).sin()).round() as i16)
+            .collect()
     }
 
     #[test]
     fn a_tone_stays_the_same_tone_in_the_same_place() {
-        for (from, to) in [(24_000, 16_000), (8_000, 16_000), (8_000, 24_000), (24_000, 8_000), (44_100, 24_000), (16_000, 8_000)] {
+        for (from, to) in
+            [(24_000, 16_000), (8_000, 16_000), (8_000, 24_000), (24_000, 8_000), (44_100, 24_000), (16_000, 8_000)]
+        {
             let got = convert(&tone(from, 1_000.0, 200), from, to);
             let wanted = tone(to, 1_000.0, 200);
             assert_eq!(got.len(), wanted.len(), "{from} to {to}");

@@ -174,7 +174,11 @@ fn listen(addr: SocketAddr, slow: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-async fn upgrade(request: HttpRequest, body: web::Payload, shared: web::Data<Shared>) -> actix_web::Result<HttpResponse> {
+async fn upgrade(
+    request: HttpRequest,
+    body: web::Payload,
+    shared: web::Data<Shared>,
+) -> actix_web::Result<HttpResponse> {
     if let Some(status) = shared.refusal() {
         return Ok(refuse(status, "The service refuses this connection."));
     }
@@ -191,7 +195,9 @@ async fn upgrade(request: HttpRequest, body: web::Payload, shared: web::Data<Sha
     }
     let (dialect, model) = match destination {
         Destination::Session { dialect, model } => (dialect, model),
-        Destination::BadRequest(name) => return Ok(refuse(400, &format!("Missing required query parameter: '{name}'."))),
+        Destination::BadRequest(name) => {
+            return Ok(refuse(400, &format!("Missing required query parameter: '{name}'.")));
+        }
         Destination::NotFound => return Ok(refuse(404, "Resource not found")),
     };
     let beta_header = dialect == Dialect::OpenAiGa && request.headers().contains_key("openai-beta");

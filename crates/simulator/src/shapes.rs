@@ -55,7 +55,11 @@ pub(crate) fn initial(dialect: Dialect, id: &str, model: &str, expires_at: u64) 
 /// The object after an update, or what is wrong with the update.
 pub(crate) fn updated(dialect: Dialect, session: &Value, update: &Value) -> Result<Value, Refusal> {
     let Some(update) = update.as_object() else {
-        return Err(if update.is_null() { Refusal::missing("session") } else { Refusal::kind_of("session", update, "an object") });
+        return Err(if update.is_null() {
+            Refusal::missing("session")
+        } else {
+            Refusal::kind_of("session", update, "an object")
+        });
     };
     let mut next = session.clone();
     match dialect {
@@ -136,7 +140,12 @@ pub(crate) fn check_tools(value: &Value, at: &str) -> Result<(), Refusal> {
 }
 
 /// An update of `turn_detection`: members left out come back from `defaults`, of the named kind.
-pub(crate) fn turn_detection(value: &Value, at: &str, kinds: &[(&str, Value)], refuse_unknown: bool) -> Result<Value, Refusal> {
+pub(crate) fn turn_detection(
+    value: &Value,
+    at: &str,
+    kinds: &[(&str, Value)],
+    refuse_unknown: bool,
+) -> Result<Value, Refusal> {
     if value.is_null() {
         return Ok(Value::Null);
     }
@@ -147,7 +156,8 @@ pub(crate) fn turn_detection(value: &Value, at: &str, kinds: &[(&str, Value)], r
     }
     let names: Vec<&str> = kinds.iter().map(|(name, _)| *name).collect();
     one_of(kind, &format!("{at}.type"), &names)?;
-    let mut full = kinds.iter().find(|(name, _)| kind == name).map(|(_, defaults)| defaults.clone()).unwrap_or_default();
+    let mut full =
+        kinds.iter().find(|(name, _)| kind == name).map(|(_, defaults)| defaults.clone()).unwrap_or_default();
     for (key, value) in update {
         let at = format!("{at}.{key}");
         if refuse_unknown && full.get(key).is_none() {

@@ -179,7 +179,10 @@ async fn converse(
 }
 
 /// The next message, not read before its time.
-async fn next(stream: &mut AggregatedMessageStream, read_after: Instant) -> Option<Result<AggregatedMessage, ProtocolError>> {
+async fn next(
+    stream: &mut AggregatedMessageStream,
+    read_after: Instant,
+) -> Option<Result<AggregatedMessage, ProtocolError>> {
     if read_after > Instant::now() {
         sleep_until(read_after).await;
     }
@@ -189,7 +192,9 @@ async fn next(stream: &mut AggregatedMessageStream, read_after: Instant) -> Opti
 fn length(message: &AggregatedMessage) -> usize {
     match message {
         AggregatedMessage::Text(text) => text.len(),
-        AggregatedMessage::Binary(bytes) | AggregatedMessage::Ping(bytes) | AggregatedMessage::Pong(bytes) => bytes.len(),
+        AggregatedMessage::Binary(bytes) | AggregatedMessage::Ping(bytes) | AggregatedMessage::Pong(bytes) => {
+            bytes.len()
+        }
         AggregatedMessage::Close(_) => 0,
     }
 }

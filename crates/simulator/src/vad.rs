@@ -134,8 +134,9 @@ mod tests {
     const SETTINGS: VadSettings = VadSettings { threshold: 0.5, silence_ms: 500 };
 
     fn tone(ms: usize) -> Vec<u8> {
-        let samples: Vec<i16> =
-            (0..ms * 24).map(|n| (9000.0 * (std::f64::consts::TAU * 440.0 * n as f64 / 24_000.0).sin()) as i16).collect();
+        let samples: Vec<i16> = (0..ms * 24)
+            .map(|n| (9000.0 * (std::f64::consts::TAU * 440.0 * n as f64 / 24_000.0).sin()) as i16)
+            .collect();
         WireFormat::Pcm24k.encode(&samples)
     }
 

@@ -53,7 +53,9 @@ fn sound(reply: &Reply, prompt: Prompt<'_>, format: WireFormat) -> Vec<u8> {
         (Reply::Parrot, Prompt::Item(Content::CallerAudio { bytes, format: spoken, .. })) if !bytes.is_empty() => {
             convert(bytes, *spoken, format)
         }
-        (_, Prompt::Item(Content::CallerAudio { .. })) => tones(&[(523, 300), REST, (659, 300), REST, (784, 400)], format),
+        (_, Prompt::Item(Content::CallerAudio { .. })) => {
+            tones(&[(523, 300), REST, (659, 300), REST, (784, 400)], format)
+        }
         (_, Prompt::Item(Content::CallOutput(_))) => tones(&[(784, 200), REST, (659, 200), REST, (523, 300)], format),
         (_, Prompt::Item(_)) => tones(&[(440, 200), REST, (554, 200), REST, (659, 200)], format),
         (_, Prompt::Greeting) => tones(&[(587, 600)], format),
@@ -94,7 +96,9 @@ mod tests {
 
     #[test]
     fn lengths_of_the_other_voices() {
-        let ms = |reply: &Reply, prompt, format: WireFormat| answer(reply, prompt, format).audio.len() / format.bytes_per_ms();
+        let ms = |reply: &Reply, prompt, format: WireFormat| {
+            answer(reply, prompt, format).audio.len() / format.bytes_per_ms()
+        };
         for format in [WireFormat::Pcm24k, WireFormat::Pcm16k, WireFormat::Pcm8k, WireFormat::Pcmu, WireFormat::Pcma] {
             assert_eq!(ms(&Reply::Silent, Prompt::Greeting, format), 500);
             assert_eq!(ms(&Reply::Parrot, Prompt::Greeting, format), 600);

@@ -1,6 +1,13 @@
 //! Everything that can be made to go wrong, goes wrong as asked, and the same way every time.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -56,7 +63,8 @@ fn deaths() {
 
 #[test]
 fn a_mute_session_hears_and_commits_but_says_nothing() {
-    let mut client = Client::ga(options(Faults { die_after: Some(Duration::ZERO), die_mode: DieMode::Mute, ..Faults::default() }));
+    let mut client =
+        Client::ga(options(Faults { die_after: Some(Duration::ZERO), die_mode: DieMode::Mute, ..Faults::default() }));
     client.update(json!({"audio": {"input": {"format": {"type": "audio/pcmu"}}}}));
     client.speak(&[tone_pcmu(600), vec![0xFF; 8 * 8_000]].concat(), 8);
     client.one("input_audio_buffer.committed");
@@ -150,7 +158,7 @@ fn a_seed_makes_the_same_session_again() {
 fn openai_refuses_the_preview_shape_after_the_upgrade() {
     use trunkline_simulator::{Records, SessionStart, SimSession};
     let mut out = Vec::new();
-    #[allow(clippy::disallowed_methods, reason = "virtual time needs a beginning")]
+    #[expect(clippy::disallowed_methods, reason = "virtual time needs a beginning")]
     let now = std::time::Instant::now();
     let start = SessionStart { dialect: Dialect::OpenAiGa, model: "m".into(), number: 1, beta_header: true };
     let session = SimSession::open(SimOptions::default().into(), Records::new(0), start, now, OPENED, &mut out);

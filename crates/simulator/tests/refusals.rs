@@ -1,6 +1,13 @@
 //! Wrong client events are answered as the service answers them, and change nothing.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -55,7 +62,9 @@ fn an_update_with_one_wrong_member_changes_nothing() {
 #[test]
 fn texts_that_are_no_events() {
     let mut client = Client::ga(SimOptions::default());
-    for text in ["", "{", "null", "[1]", "\"hello\"", "{\"type\":5}", "{\"type\":\"input_audio_buffer.append\",\"audio\":5}"] {
+    for text in
+        ["", "{", "null", "[1]", "\"hello\"", "{\"type\":5}", "{\"type\":\"input_audio_buffer.append\",\"audio\":5}"]
+    {
         client.forget();
         client.send_text(text);
         assert_eq!(client.types(), ["error"], "{text}");
@@ -90,7 +99,8 @@ fn items_in_their_places() {
     client.send(json!({"type": "conversation.item.create", "item": item("b")}));
     client.send(json!({"type": "conversation.item.create", "item": item("a"), "previous_item_id": "root"}));
     client.send(json!({"type": "conversation.item.create", "item": item("c"), "previous_item_id": "a"}));
-    let places: Vec<_> = client.all("conversation.item.done").iter().map(|event| event["previous_item_id"].clone()).collect();
+    let places: Vec<_> =
+        client.all("conversation.item.done").iter().map(|event| event["previous_item_id"].clone()).collect();
     assert_eq!(places, [Value::Null, Value::Null, json!("a")]);
     client.send(json!({"type": "conversation.item.retrieve", "item_id": "c"}));
     assert_eq!(client.one("conversation.item.retrieved")["item"]["content"][0]["text"], "c");
@@ -112,7 +122,10 @@ fn truncation_is_checked() {
     let truncate = |id: &Value, ms: i64| json!({"type": "conversation.item.truncate", "item_id": id, "content_index": 0, "audio_end_ms": ms});
     client.send(truncate(&text_item, 0));
     let error = client.last("error")["error"].clone();
-    assert_eq!((error["code"].clone(), error["message"].clone()), (Value::Null, json!("Only model output audio messages can be truncated")));
+    assert_eq!(
+        (error["code"].clone(), error["message"].clone()),
+        (Value::Null, json!("Only model output audio messages can be truncated"))
+    );
     client.send(truncate(&spoken, 10_000));
     assert_eq!(refused(&client, "invalid_value")["message"], "Audio content of 720ms is already shorter than 10000ms");
     client.send(truncate(&spoken, -1));

@@ -1,6 +1,13 @@
 //! The members of every event are those of recorded traffic, in each dialect.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -68,7 +75,10 @@ fn ga() {
         ("response.function_call_arguments.delta", "response.function_call_arguments.delta"),
         ("response.function_call_arguments.done", "response.function_call_arguments.done"),
         ("conversation.item.input_audio_transcription.delta", "conversation.item.input_audio_transcription.delta"),
-        ("conversation.item.input_audio_transcription.completed", "conversation.item.input_audio_transcription.completed"),
+        (
+            "conversation.item.input_audio_transcription.completed",
+            "conversation.item.input_audio_transcription.completed",
+        ),
     ] {
         assert_same_members(client.all(kind)[0], &fixture(&format!("ga/{name}.json")), name);
     }
@@ -80,7 +90,11 @@ fn ga() {
 fn ga_updates_are_echoed_whole() {
     let mut client = Client::ga(SimOptions::default());
     client.update(json!({"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}));
-    assert_same_members(client.last("session.updated"), &fixture("ga/session.updated.semantic_vad.json"), "semantic_vad");
+    assert_same_members(
+        client.last("session.updated"),
+        &fixture("ga/session.updated.semantic_vad.json"),
+        "semantic_vad",
+    );
     client.update(json!({
         "instructions": "i", "output_modalities": ["audio"],
         "audio": {
@@ -152,7 +166,10 @@ fn voice_live_at_sixteen_kilohertz() {
     client.speak(&audio, 32);
     let (from, to) = (client.one("input_audio_buffer.speech_started"), client.one("input_audio_buffer.speech_stopped"));
     let (from, to) = (from["audio_start_ms"].as_u64().unwrap() as usize, to["audio_end_ms"].as_u64().unwrap() as usize);
-    assert!(client.audio("response.audio.delta") == audio[from * 32..to * 32], "the turn comes back at 16 kHz, byte for byte");
+    assert!(
+        client.audio("response.audio.delta") == audio[from * 32..to * 32],
+        "the turn comes back at 16 kHz, byte for byte"
+    );
     client.user_text("#tool end_call {}");
     client.respond();
     client.run(3_000);

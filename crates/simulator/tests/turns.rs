@@ -1,6 +1,13 @@
 //! Turns found in recorded speech, the order of their answers, and who may interrupt whom.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -64,22 +71,34 @@ fn a_spoken_turn_is_heard_committed_and_said_back() {
         ]
     );
     let deltas: Vec<&str> = client.types().into_iter().filter(|kind| kind.ends_with(".delta")).collect();
-    assert!(deltas[..3].iter().all(|kind| kind.contains("transcript")) && deltas[3].ends_with("output_audio.delta"), "{deltas:?}");
+    assert!(
+        deltas[..3].iter().all(|kind| kind.contains("transcript")) && deltas[3].ends_with("output_audio.delta"),
+        "{deltas:?}"
+    );
 
     let from = client.one("input_audio_buffer.speech_started")["audio_start_ms"].as_u64().unwrap() as usize;
     let to = client.one("input_audio_buffer.speech_stopped")["audio_end_ms"].as_u64().unwrap() as usize;
     assert!((700..=1_000).contains(&from), "speech begins soon after 1000 ms, less 300 of padding: {from}");
     assert!((3_500..=4_600).contains(&to), "and ends before 3990, with 500 of silence: {to}");
-    assert!(client.audio("response.output_audio.delta") == audio[from * 48..to * 48], "the answer is the turn, byte for byte");
+    assert!(
+        client.audio("response.output_audio.delta") == audio[from * 48..to * 48],
+        "the answer is the turn, byte for byte"
+    );
 
     let user = client.one("input_audio_buffer.speech_started")["item_id"].clone();
     assert_eq!(client.one("input_audio_buffer.committed")["item_id"], user);
     assert_eq!(client.all("conversation.item.added")[1]["previous_item_id"], user);
     assert_eq!(client.one("response.done")["response"]["status"], "completed");
-    assert_eq!(client.one("response.done")["response"]["output"][0]["content"][0]["transcript"], format!("answer to caller turn 1, {} ms", to - from));
+    assert_eq!(
+        client.one("response.done")["response"]["output"][0]["content"][0]["transcript"],
+        format!("answer to caller turn 1, {} ms", to - from)
+    );
     let latency = client.at("response.output_audio.delta") - client.at("input_audio_buffer.committed");
     assert!((300..=320).contains(&latency), "{latency}");
-    assert_eq!((client.records.counters.commits.get(), client.records.counters.appended_ms.get()), (1, audio.len() as u64 / 48));
+    assert_eq!(
+        (client.records.counters.commits.get(), client.records.counters.appended_ms.get()),
+        (1, audio.len() as u64 / 48)
+    );
 }
 
 #[test]
@@ -92,13 +111,17 @@ fn three_sentences_are_turns_in_telephone_formats_too() {
             client.forget();
             let samples: Vec<i16> = common::speech(name).into_iter().step_by(2).collect();
             let mut bytes = Vec::new();
-            let codec = if word == "audio/pcmu" { trunkline_media::LineCodec::Pcmu } else { trunkline_media::LineCodec::Pcma };
+            let codec =
+                if word == "audio/pcmu" { trunkline_media::LineCodec::Pcmu } else { trunkline_media::LineCodec::Pcma };
             trunkline_media::g711::encode(codec, &[samples, vec![0; 8 * 4_000]].concat(), &mut bytes);
             client.speak(&bytes, bytes_per_ms);
             client.run(3_000);
             client.one("input_audio_buffer.committed");
-            let sizes: Vec<usize> =
-                client.all("response.output_audio.delta").iter().map(|event| event["delta"].as_str().unwrap().len() / 4 * 3 / 8).collect();
+            let sizes: Vec<usize> = client
+                .all("response.output_audio.delta")
+                .iter()
+                .map(|event| event["delta"].as_str().unwrap().len() / 4 * 3 / 8)
+                .collect();
             assert_eq!(sizes[..4].iter().map(|ms| ms / 50 * 50).collect::<Vec<_>>(), [100, 150, 250, 500], "{word}");
             assert_eq!(client.one("response.done")["response"]["audio"]["output"]["format"]["type"], word);
         }
@@ -112,7 +135,10 @@ fn threshold_silence_and_padding_are_obeyed() {
         client.update(server_vad(change));
         client.speak(&[silence(1_500), speech_24k(SENTENCE), silence(3_000)].concat(), 48);
         let at = |kind: &str, key: &str| client.all(kind).first().map(|event| event[key].as_u64().unwrap());
-        (at("input_audio_buffer.speech_started", "audio_start_ms"), at("input_audio_buffer.speech_stopped", "audio_end_ms"))
+        (
+            at("input_audio_buffer.speech_started", "audio_start_ms"),
+            at("input_audio_buffer.speech_stopped", "audio_end_ms"),
+        )
     };
     let (start, end) = turn(json!({}));
     let (padded, _) = turn(json!({"prefix_padding_ms": 800}));
@@ -127,7 +153,8 @@ fn threshold_silence_and_padding_are_obeyed() {
 fn semantic_vad_waits_by_eagerness() {
     let end = |eagerness: &str| {
         let mut client = Client::ga(SimOptions::default());
-        client.update(json!({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": eagerness}}}}));
+        client
+            .update(json!({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": eagerness}}}}));
         client.speak(&[silence(500), speech_24k(SENTENCE), silence(4_000)].concat(), 48);
         client.one("input_audio_buffer.speech_stopped")["audio_end_ms"].as_u64().unwrap()
     };
@@ -138,8 +165,11 @@ fn semantic_vad_waits_by_eagerness() {
 
 /// A client with an answer under way, of which some audio was sent.
 fn speaking(change: Value) -> Client {
-    let mut client = Client::ga(SimOptions { reply: Reply::Wav(vec![500; 8_000 * 20].into(), 8_000), ..SimOptions::default() });
-    client.update(json!({"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}}));
+    let mut client =
+        Client::ga(SimOptions { reply: Reply::Wav(vec![500; 8_000 * 20].into(), 8_000), ..SimOptions::default() });
+    client.update(
+        json!({"audio": {"input": {"format": {"type": "audio/pcmu"}}, "output": {"format": {"type": "audio/pcmu"}}}}),
+    );
     client.update(server_vad(change));
     client.user_text("tell me a story");
     client.respond();
@@ -233,7 +263,10 @@ fn manual_turns() {
     client.send(json!({"type": "input_audio_buffer.commit"}));
     client.respond();
     client.run(4_000);
-    assert!(client.audio("response.output_audio.delta") == audio[..audio.len() / 48 * 48], "all that was appended comes back");
+    assert!(
+        client.audio("response.output_audio.delta") == audio[..audio.len() / 48 * 48],
+        "all that was appended comes back"
+    );
 }
 
 #[test]
@@ -264,9 +297,16 @@ fn a_silent_caller_is_asked() {
     let first_audio = client.at("response.output_audio.delta");
     client.speak(&silence(8_000), 48);
     let asked = client.at("input_audio_buffer.timeout_triggered");
-    assert!(asked.abs_diff(first_audio + 720 + 6_000) <= 20, "6 s after the answer was played: {}", asked - first_audio);
+    assert!(
+        asked.abs_diff(first_audio + 720 + 6_000) <= 20,
+        "6 s after the answer was played: {}",
+        asked - first_audio
+    );
     let span = client.one("input_audio_buffer.timeout_triggered");
-    assert_eq!(span["audio_end_ms"].as_u64().unwrap() - span["audio_start_ms"].as_u64().unwrap_or(0), span["audio_end_ms"].as_u64().unwrap().min(6_000));
+    assert_eq!(
+        span["audio_end_ms"].as_u64().unwrap() - span["audio_start_ms"].as_u64().unwrap_or(0),
+        span["audio_end_ms"].as_u64().unwrap().min(6_000)
+    );
     assert_eq!(client.last("response.output_audio_transcript.done")["transcript"], "are you still there?");
 }
 
@@ -297,7 +337,11 @@ fn a_text_turn_a_greeting_and_a_tool() {
     let output = client.one("response.done")["response"]["output"].clone();
     assert_eq!((output[0]["type"].clone(), output[1]["type"].clone()), (json!("message"), json!("function_call")));
     assert_eq!(client.one("response.function_call_arguments.done")["arguments"], "{\"reason\":\"over\"}");
-    let pieces: String = client.all("response.function_call_arguments.delta").iter().map(|event| event["delta"].as_str().unwrap()).collect();
+    let pieces: String = client
+        .all("response.function_call_arguments.delta")
+        .iter()
+        .map(|event| event["delta"].as_str().unwrap())
+        .collect();
     assert_eq!(pieces, "{\"reason\":\"over\"}");
     client.forget();
     let item = json!({"type": "function_call_output", "call_id": output[1]["call_id"], "output": "{\"ok\":true}"});
@@ -318,14 +362,18 @@ fn written_and_unheard_answers() {
     client.update(json!({"output_modalities": ["text"]}));
     client.user_text("hello");
     client.respond();
-    client.send(json!({"type": "response.create", "response": {"conversation": "none", "metadata": {"a": "b"}, "input": []}}));
+    client.send(
+        json!({"type": "response.create", "response": {"conversation": "none", "metadata": {"a": "b"}, "input": []}}),
+    );
     client.run(2_000);
     assert_eq!(client.all("response.done").len(), 2);
-    let aside = client.all("response.done").into_iter().find(|event| event["response"]["conversation_id"].is_null()).unwrap();
+    let aside =
+        client.all("response.done").into_iter().find(|event| event["response"]["conversation_id"].is_null()).unwrap();
     assert_eq!(aside["response"]["metadata"], json!({"a": "b"}));
     assert!(client.all("response.output_audio.delta").is_empty());
     assert_eq!(client.all("response.output_text.done")[0]["text"], "you wrote: hello");
-    client.send(json!({"type": "response.create", "response": {"output_modalities": ["audio"], "max_output_tokens": 4}}));
+    client
+        .send(json!({"type": "response.create", "response": {"output_modalities": ["audio"], "max_output_tokens": 4}}));
     client.run(2_000);
     let response = &client.last("response.done")["response"];
     assert_eq!(response["status_details"], json!({"type": "incomplete", "reason": "max_output_tokens"}));
@@ -334,9 +382,13 @@ fn written_and_unheard_answers() {
 
 #[test]
 fn voice_live_truncates_by_itself_when_told() {
-    let mut client = Client::new(Dialect::VoiceLive, SimOptions { reply: Reply::Wav(vec![500; 80_000].into(), 8_000), ..SimOptions::default() });
+    let mut client = Client::new(
+        Dialect::VoiceLive,
+        SimOptions { reply: Reply::Wav(vec![500; 80_000].into(), 8_000), ..SimOptions::default() },
+    );
     let vad = json!({"type": "azure_semantic_vad", "auto_truncate": true});
-    client.send(json!({"type": "session.update", "session": {"turn_detection": vad, "input_audio_format": "g711_ulaw"}}));
+    client
+        .send(json!({"type": "session.update", "session": {"turn_detection": vad, "input_audio_format": "g711_ulaw"}}));
     client.user_text("hello");
     client.respond();
     client.run(1_000);

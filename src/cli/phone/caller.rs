@@ -81,10 +81,7 @@ impl Caller {
     #[must_use]
     pub fn new(words: Vec<i16>, patience: Patience) -> Self {
         let lead_in = ticks(patience.lead_in);
-        let last = words
-            .chunks(FRAME_SAMPLES)
-            .rposition(is_sound)
-            .map_or(0, |frame| frame as u64 + 1);
+        let last = words.chunks(FRAME_SAMPLES).rposition(is_sound).map_or(0, |frame| frame as u64 + 1);
         Self {
             patience,
             words,
@@ -103,10 +100,7 @@ impl Caller {
     pub fn speak(&self) -> [i16; FRAME_SAMPLES] {
         let mut frame = [0; FRAME_SAMPLES];
         let lead_in = ticks(self.patience.lead_in);
-        let at = self
-            .tick
-            .checked_sub(lead_in)
-            .and_then(|frames| usize::try_from(frames).ok());
+        let at = self.tick.checked_sub(lead_in).and_then(|frames| usize::try_from(frames).ok());
         let words = at.and_then(|at| self.words.get(at.saturating_mul(FRAME_SAMPLES)..));
         for (slot, sample) in frame.iter_mut().zip(words.unwrap_or_default()) {
             *slot = *sample;
@@ -167,8 +161,7 @@ impl Caller {
 
     /// Ticks since the line was last heard, or the last word said.
     fn quiet(&self) -> u64 {
-        self.tick
-            .saturating_sub(self.last_sound.unwrap_or(0).max(self.spoken_by))
+        self.tick.saturating_sub(self.last_sound.unwrap_or(0).max(self.spoken_by))
     }
 
     /// Whether the last word has been said.
@@ -233,11 +226,7 @@ mod tests {
     #[test]
     fn hangs_up_two_seconds_after_the_reply() {
         let mut caller = caller();
-        assert_eq!(
-            until(&mut caller, Doing::Waiting, &QUIET),
-            75,
-            "0.5 s lead-in and 1 s of words"
-        );
+        assert_eq!(until(&mut caller, Doing::Waiting, &QUIET), 75, "0.5 s lead-in and 1 s of words");
         for _ in 0..60 {
             caller.tick(&QUIET);
         }

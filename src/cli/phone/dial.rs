@@ -34,9 +34,7 @@ impl Number {
         let bad = |what: String| PhoneError::BadUrl { what };
         let uri: Uri = url.parse().map_err(|error| bad(format!("{error}")))?;
         if !matches!(uri.scheme_str(), Some("ws" | "wss")) || uri.host().is_none_or(str::is_empty) {
-            return Err(bad(
-                "it does not begin with ws://HOST or wss://HOST".to_owned()
-            ));
+            return Err(bad("it does not begin with ws://HOST or wss://HOST".to_owned()));
         }
         let query = uri.query().unwrap_or_default();
         let value = |name: &str| {
@@ -48,9 +46,7 @@ impl Number {
         let mut wanted = query.to_owned();
         let call_id = match (call_id, value("callId")) {
             (Some(_), Some(_)) => {
-                return Err(bad(
-                    "it has a callId, and --call-id gives another".to_owned()
-                ));
+                return Err(bad("it has a callId, and --call-id gives another".to_owned()));
             }
             (None, Some(id)) => id.to_owned(),
             (given, None) => {
@@ -66,16 +62,10 @@ impl Number {
             path => path,
         };
         let mut parts = uri.clone().into_parts();
-        let target = format!("{path}?{wanted}")
-            .parse()
-            .map_err(|error| bad(format!("{error}")))?;
+        let target = format!("{path}?{wanted}").parse().map_err(|error| bad(format!("{error}")))?;
         parts.path_and_query = Some(target);
         let uri = Uri::from_parts(parts).map_err(|error| bad(format!("{error}")))?;
-        Ok(Self {
-            uri,
-            call_id,
-            codec,
-        })
+        Ok(Self { uri, call_id, codec })
     }
 }
 
@@ -101,9 +91,7 @@ pub(in crate::cli) fn client() -> Result<Client, PhoneError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| PhoneError::Unreachable {
-            what: error.to_string(),
-        })?
+        .map_err(|error| PhoneError::Unreachable { what: error.to_string() })?
         .with_root_certificates(webpki_roots_cert_store())
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -112,10 +100,7 @@ pub(in crate::cli) fn client() -> Result<Client, PhoneError> {
         .rustls_0_23(Arc::new(tls))
         .timeout(CONNECT_TIMEOUT)
         .handshake_timeout(CONNECT_TIMEOUT);
-    Ok(Client::builder()
-        .connector(connector)
-        .timeout(CONNECT_TIMEOUT)
-        .finish())
+    Ok(Client::builder().connector(connector).timeout(CONNECT_TIMEOUT).finish())
 }
 
 /// Dials. Returns the open line's two directions.
@@ -123,10 +108,7 @@ pub(super) async fn dial(
     number: &Number,
     secret: Option<&Secret>,
 ) -> Result<
-    (
-        impl Sink<Message> + Unpin + use<>,
-        impl Stream<Item = Result<Frame, WsProtocolError>> + Unpin + use<>,
-    ),
+    (impl Sink<Message> + Unpin + use<>, impl Stream<Item = Result<Frame, WsProtocolError>> + Unpin + use<>),
     PhoneError,
 > {
     let mut request = client()?.ws(number.uri.clone());
@@ -135,21 +117,14 @@ pub(super) async fn dial(
     }
     match request.connect().await {
         Ok((_response, line)) => Ok(line.split()),
-        Err(WsClientError::InvalidResponseStatus(status)) => Err(PhoneError::Refused {
-            status: status.as_u16(),
-            meaning: meaning(status.as_u16()),
-        }),
-        Err(WsClientError::SendRequest(SendRequestError::Timeout)) => {
-            Err(PhoneError::Unreachable {
-                what: format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
-            })
+        Err(WsClientError::InvalidResponseStatus(status)) => {
+            Err(PhoneError::Refused { status: status.as_u16(), meaning: meaning(status.as_u16()) })
         }
-        Err(WsClientError::SendRequest(error)) => Err(PhoneError::Unreachable {
-            what: with_sources(&error),
-        }),
-        Err(error) => Err(PhoneError::Unreachable {
-            what: format!("the answer is no WebSocket upgrade: {error}"),
-        }),
+        Err(WsClientError::SendRequest(SendRequestError::Timeout)) => {
+            Err(PhoneError::Unreachable { what: format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()) })
+        }
+        Err(WsClientError::SendRequest(error)) => Err(PhoneError::Unreachable { what: with_sources(&error) }),
+        Err(error) => Err(PhoneError::Unreachable { what: format!("the answer is no WebSocket upgrade: {error}") }),
     }
 }
 
@@ -186,58 +161,18 @@ mod tests {
     #[test]
     fn numbers_are_completed() {
         let table = [
-            (
-                "ws://h:1",
-                Some("a"),
-                "ws://h:1/ingest?callId=a",
-                "a",
-                LineCodec::Pcmu,
-            ),
-            (
-                "ws://h/",
-                Some("a"),
-                "ws://h/ingest?callId=a",
-                "a",
-                LineCodec::Pcmu,
-            ),
-            (
-                "wss://h/ingest?to=6001",
-                Some("a"),
-                "wss://h/ingest?to=6001&callId=a",
-                "a",
-                LineCodec::Pcmu,
-            ),
-            (
-                "ws://h/in?callId=b&codec=l16",
-                None,
-                "ws://h/in?callId=b&codec=l16",
-                "b",
-                LineCodec::L16,
-            ),
-            (
-                "ws://h?codec=pcma",
-                Some("a"),
-                "ws://h/ingest?codec=pcma&callId=a",
-                "a",
-                LineCodec::Pcma,
-            ),
+            ("ws://h:1", Some("a"), "ws://h:1/ingest?callId=a", "a", LineCodec::Pcmu),
+            ("ws://h/", Some("a"), "ws://h/ingest?callId=a", "a", LineCodec::Pcmu),
+            ("wss://h/ingest?to=6001", Some("a"), "wss://h/ingest?to=6001&callId=a", "a", LineCodec::Pcmu),
+            ("ws://h/in?callId=b&codec=l16", None, "ws://h/in?callId=b&codec=l16", "b", LineCodec::L16),
+            ("ws://h?codec=pcma", Some("a"), "ws://h/ingest?codec=pcma&callId=a", "a", LineCodec::Pcma),
         ];
         for (url, id, uri, call_id, codec) in table {
             let number = Number::parse(url, id).unwrap();
-            assert_eq!(
-                (
-                    number.uri.to_string().as_str(),
-                    number.call_id.as_str(),
-                    number.codec
-                ),
-                (uri, call_id, codec)
-            );
+            assert_eq!((number.uri.to_string().as_str(), number.call_id.as_str(), number.codec), (uri, call_id, codec));
         }
         let generated = Number::parse("ws://h", None).unwrap();
-        assert!(
-            generated.call_id.starts_with("phone-")
-                && generated.uri.to_string().ends_with(&generated.call_id)
-        );
+        assert!(generated.call_id.starts_with("phone-") && generated.uri.to_string().ends_with(&generated.call_id));
     }
 
     #[test]

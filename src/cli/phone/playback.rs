@@ -39,9 +39,7 @@ impl Playback {
         self.waiting += samples.len();
         match self.queue.back_mut() {
             Some(Entry::Audio(audio)) => audio.extend(samples),
-            _ => self
-                .queue
-                .push_back(Entry::Audio(samples.iter().copied().collect())),
+            _ => self.queue.push_back(Entry::Audio(samples.iter().copied().collect())),
         }
     }
 
@@ -66,8 +64,7 @@ impl Playback {
         let mut frame = [0; FRAME_SAMPLES];
         if !self.playing && self.waiting > 0 {
             self.held += 1;
-            let begins =
-                self.waiting >= PREROLL_FRAMES * FRAME_SAMPLES || self.held > PREROLL_FRAMES;
+            let begins = self.waiting >= PREROLL_FRAMES * FRAME_SAMPLES || self.held > PREROLL_FRAMES;
             self.playing = begins;
         }
         if self.playing {
@@ -205,11 +202,7 @@ mod tests {
         assert_eq!(playback.tick(), (SILENCE, vec!["a".to_owned()]));
         assert_eq!(playback.gaps(), 0, "an item that was closed leaves no gap");
         playback.mark("empty".to_owned());
-        assert_eq!(
-            playback.tick().1,
-            ["empty"],
-            "a mark with nothing before it is reached at once"
-        );
+        assert_eq!(playback.tick().1, ["empty"], "a mark with nothing before it is reached at once");
     }
 
     #[test]
@@ -221,10 +214,7 @@ mod tests {
         playback.mark("b".to_owned());
         let ticks: Vec<_> = (0..4).map(|_| playback.tick()).collect();
         let marks: Vec<&[String]> = ticks.iter().map(|(_, marks)| marks.as_slice()).collect();
-        assert_eq!(
-            marks,
-            [&[] as &[String], &["a".to_owned()], &[], &["b".to_owned()]]
-        );
+        assert_eq!(marks, [&[] as &[String], &["a".to_owned()], &[], &["b".to_owned()]]);
         let heard = playback.into_heard();
         assert_eq!(heard.iter().filter(|s| **s == 1).count(), 200);
         assert_eq!(heard.iter().filter(|s| **s == 2).count(), 280);
@@ -239,10 +229,7 @@ mod tests {
         playback.mark("a".to_owned());
         assert_eq!(playback.tick().0, FRAME);
         assert_eq!(playback.clear(), 9 * FRAME_SAMPLES);
-        assert_eq!(
-            (playback.tick(), playback.waiting_ms()),
-            ((SILENCE, Vec::new()), 0)
-        );
+        assert_eq!((playback.tick(), playback.waiting_ms()), ((SILENCE, Vec::new()), 0));
         assert_eq!(playback.gaps(), 0);
         playback.audio(&FRAME);
         playback.audio(&FRAME);

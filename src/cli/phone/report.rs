@@ -100,22 +100,8 @@ impl fmt::Display for PhoneReport {
             (None, false) => "the line was closed".to_owned(),
         };
         let mut row = |name: &str, value: String| writeln!(f, "  {name:<18}{value}");
-        row(
-            "call",
-            format!(
-                "{} ({}), {:.1} s, {end}",
-                self.call_id,
-                self.codec.name(),
-                self.duration.as_secs_f64()
-            ),
-        )?;
-        row(
-            "sent",
-            format!(
-                "{} frames of 20 ms, {} not taken by the socket",
-                self.frames_out, self.frames_unsent
-            ),
-        )?;
+        row("call", format!("{} ({}), {:.1} s, {end}", self.call_id, self.codec.name(), self.duration.as_secs_f64()))?;
+        row("sent", format!("{} frames of 20 ms, {} not taken by the socket", self.frames_out, self.frames_unsent))?;
         row(
             "received",
             format!(
@@ -134,18 +120,9 @@ impl fmt::Display for PhoneReport {
                 ms(Some(self.gaps.max()))
             ),
         )?;
-        row(
-            "first reply",
-            format!("{} after the last word", ms(self.first_reply)),
-        )?;
-        row(
-            "marks",
-            format!("{} received, {} answered", self.marks, self.marks_answered),
-        )?;
-        row(
-            "clears",
-            format!("{}, {} ms taken back", self.clears, self.cleared_ms),
-        )?;
+        row("first reply", format!("{} after the last word", ms(self.first_reply)))?;
+        row("marks", format!("{} received, {} answered", self.marks, self.marks_answered))?;
+        row("clears", format!("{}, {} ms taken back", self.clears, self.cleared_ms))?;
         row("breaks in sound", self.playback_gaps.to_string())?;
         for fallback in &self.fallback {
             row("fallback", fallback.clone())?;

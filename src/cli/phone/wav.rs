@@ -40,14 +40,8 @@ pub enum WavError {
 /// # Errors
 /// [`WavError`] names the file and what is wrong with it.
 pub fn read(path: &Path) -> Result<Vec<i16>, WavError> {
-    let bytes = std::fs::read(path).map_err(|source| WavError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    decode(&bytes).map_err(|what| WavError::Shape {
-        path: path.to_owned(),
-        what,
-    })
+    let bytes = std::fs::read(path).map_err(|source| WavError::File { path: path.to_owned(), source })?;
+    decode(&bytes).map_err(|what| WavError::Shape { path: path.to_owned(), what })
 }
 
 /// Writes 8 kHz mono samples as a 16-bit PCM WAV.
@@ -68,10 +62,7 @@ pub fn write(path: &Path, samples: &[i16]) -> Result<(), WavError> {
         }
         writer.finalize()
     };
-    all().map_err(|source| WavError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    all().map_err(|source| WavError::Write { path: path.to_owned(), source })
 }
 
 /// Reads a WAV held in memory, see [`read`]; the error is the text of what is wrong.
@@ -92,11 +83,7 @@ pub(in crate::cli) fn decode(bytes: &[u8]) -> Result<Vec<i16>, String> {
     let channels = usize::from(format.channels);
     let whole = data.len() - data.len() % (channels * sample_bytes);
     let mut interleaved = Vec::new();
-    g711::decode(
-        codec,
-        data.get(..whole).unwrap_or_default(),
-        &mut interleaved,
-    );
+    g711::decode(codec, data.get(..whole).unwrap_or_default(), &mut interleaved);
     let mono: Vec<i16> = interleaved
         .chunks_exact(channels)
         .map(|at_once| {
@@ -133,9 +120,7 @@ fn chunks(bytes: &[u8]) -> Result<(Format, &[u8]), String> {
             return Ok((format.ok_or("data before fmt")?, content));
         }
         // Chunks are padded to even length.
-        rest = body
-            .get(length.saturating_add(length % 2)..)
-            .unwrap_or_default();
+        rest = body.get(length.saturating_add(length % 2)..).unwrap_or_default();
     }
     Err("no data chunk".to_owned())
 }
@@ -144,11 +129,7 @@ fn format_of(chunk: &[u8]) -> Option<Format> {
     let tag = u16_at(chunk, 0)?;
     Some(Format {
         // WAVE_FORMAT_EXTENSIBLE hides the real format in its sub-format GUID.
-        tag: if tag == 0xFFFE {
-            u16_at(chunk, 24)?
-        } else {
-            tag
-        },
+        tag: if tag == 0xFFFE { u16_at(chunk, 24)? } else { tag },
         channels: u16_at(chunk, 2)?,
         rate: u32_at(chunk, 4)?,
         bits: u16_at(chunk, 14)?,
@@ -175,30 +156,13 @@ fn resample(mono: Vec<i16>, rate: u32) -> Result<Vec<i16>, String> {
     let input: Vec<f32> = mono.iter().map(|sample| f32::from(*sample)).collect();
     // 80 ms are an even number of samples at every usual rate, also 11025 Hz: then the delay, half of it, is whole
     // and can be trimmed.
-    let mut fft = Fft::new_custom(
-        from,
-        to,
-        from * 2 / 25,
-        1,
-        1,
-        WindowFunction::Blackman,
-        FixedSync::Input,
-    )
-    .map_err(|error| failed(&error))?;
-    let adapter = SequentialSlice::new(&input, 1, input.len()).map_err(|error| failed(&error))?;
-    let output = fft
-        .process_all(&adapter, input.len(), None)
+    let mut fft = Fft::new_custom(from, to, from * 2 / 25, 1, 1, WindowFunction::Blackman, FixedSync::Input)
         .map_err(|error| failed(&error))?;
-    let clamp = |sample: f32| {
-        sample
-            .round()
-            .clamp(f32::from(i16::MIN), f32::from(i16::MAX))
-    };
+    let adapter = SequentialSlice::new(&input, 1, input.len()).map_err(|error| failed(&error))?;
+    let output = fft.process_all(&adapter, input.len(), None).map_err(|error| failed(&error))?;
+    let clamp = |sample: f32| sample.round().clamp(f32::from(i16::MIN), f32::from(i16::MAX));
     #[expect(clippy::cast_possible_truncation, reason = "clamped to i16")]
-    let samples = output
-        .take_data()
-        .into_iter()
-        .map(|sample| clamp(sample) as i16);
+    let samples = output.take_data().into_iter().map(|sample| clamp(sample) as i16);
     Ok(samples.collect())
 }
 
@@ -226,36 +190,22 @@ mod tests {
     fn tone(rate: u32, hz: f64, seconds: f64) -> Vec<i16> {
         let samples = (f64::from(rate) * seconds) as u32;
         (0..samples)
-            .map(|n| {
-                (8_000.0 * (f64::from(n) * hz * std::f64::consts::TAU / f64::from(rate)).sin())
-                    as i16
-            })
+            .map(|n| (8_000.0 * (f64::from(n) * hz * std::f64::consts::TAU / f64::from(rate)).sin()) as i16)
             .collect()
     }
 
     fn bytes(samples: &[i16]) -> Vec<u8> {
-        samples
-            .iter()
-            .flat_map(|sample| sample.to_le_bytes())
-            .collect()
+        samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
     }
 
     #[test]
     fn every_rate_becomes_the_same_tone_at_8_khz() {
         let expected = tone(8_000, 440.0, 0.5);
-        for rate in [
-            8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000,
-        ] {
+        for rate in [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] {
             let got = decode(&wav(1, 1, rate, 16, &bytes(&tone(rate, 440.0, 0.5)))).unwrap();
-            assert!(
-                got.len().abs_diff(expected.len()) <= 1,
-                "{rate}: {} samples",
-                got.len()
-            );
+            assert!(got.len().abs_diff(expected.len()) <= 1, "{rate}: {} samples", got.len());
             // Away from the edges, where the tone begins and ends within the filter.
-            let worst = (200..3_700)
-                .map(|n| (i32::from(got[n]) - i32::from(expected[n])).abs())
-                .max();
+            let worst = (200..3_700).map(|n| (i32::from(got[n]) - i32::from(expected[n])).abs()).max();
             assert!(worst.unwrap() < 80, "{rate} Hz is off by {worst:?} of 8000");
         }
     }
@@ -266,22 +216,13 @@ mod tests {
             .iter()
             .flat_map(|(left, right)| [*left, *right])
             .collect();
-        assert_eq!(
-            decode(&wav(1, 2, 8_000, 16, &bytes(&stereo))).unwrap(),
-            [2_000, -32_768, 16_383]
-        );
+        assert_eq!(decode(&wav(1, 2, 8_000, 16, &bytes(&stereo))).unwrap(), [2_000, -32_768, 16_383]);
     }
 
     #[test]
     fn g711_files_are_read() {
-        assert_eq!(
-            decode(&wav(7, 1, 8_000, 8, &[0xFF, 0x80, 0x00])).unwrap(),
-            [0, 32_124, -32_124]
-        );
-        assert_eq!(
-            decode(&wav(6, 1, 8_000, 8, &[0xD5, 0xAA])).unwrap(),
-            [8, 32_256]
-        );
+        assert_eq!(decode(&wav(7, 1, 8_000, 8, &[0xFF, 0x80, 0x00])).unwrap(), [0, 32_124, -32_124]);
+        assert_eq!(decode(&wav(6, 1, 8_000, 8, &[0xD5, 0xAA])).unwrap(), [8, 32_256]);
         assert_eq!(
             decode(&wav(7, 2, 8_000, 8, &[0xFF, 0x80, 0x00])).unwrap(),
             [16_062],
@@ -318,9 +259,7 @@ mod tests {
             let error = decode(&file).unwrap_err();
             assert!(error.contains(reason), "{error} for {reason}");
         }
-        let error = read(Path::new("/absent/hello.wav"))
-            .unwrap_err()
-            .to_string();
+        let error = read(Path::new("/absent/hello.wav")).unwrap_err().to_string();
         assert!(error.contains("/absent/hello.wav"), "{error}");
     }
 

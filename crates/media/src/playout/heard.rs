@@ -104,9 +104,4 @@ impl<K: PartialEq> Heard<K> {
     pub(super) fn unheard_of(&self, now: Instant, item: &Done<K>) -> u64 {
         if item.heard { 0 } else { self.unheard(now, item.serial) }
     }
-
-    /// Forgets the frames sent. The lag stays: the peer is the same.
-    pub(super) fn clear_sent(&mut self) {
-        self.sent.clear();
-    }
 }

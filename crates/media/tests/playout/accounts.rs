@@ -151,6 +151,29 @@ fn a_finished_item_may_still_be_unheard() {
 }
 
 #[test]
+fn refused_frames_are_not_taken_off_twice() {
+    let mut playout = with_lag(300);
+    for tick in 0..10 {
+        assert!(playout.poll(at(400 + tick * 20)).is_some());
+        if tick >= 8 {
+            playout.refused();
+        }
+    }
+    // 100 to 580 ms is out, 560 and 580 were refused, 300 and later are not heard yet
+    assert_eq!(rows(playout.clear(at(590))), [(2, 200, 20_000, true)]);
+}
+
+#[test]
+fn nobody_is_further_behind_than_five_seconds() {
+    let mut playout = with_items(&[(1, 100), (2, 10_000)]);
+    play_until(&mut playout, 9_080);
+    playout.peer_played(at(9_080), &1);
+    play_until(&mut playout, 20_000);
+    // the mark of item 2 went out at 10,080 ms
+    assert_eq!(rows(playout.clear(at(15_081))), []);
+}
+
+#[test]
 fn an_answer_settles_everything_before_it() {
     let mut playout = with_items(&[(1, 100), (2, 100), (3, 100)]);
     play_until(&mut playout, 1_000);
@@ -181,6 +204,14 @@ fn unknown_and_stale_answers_are_ignored() {
     playout.peer_played(at(900), &2); // its mark is not out yet
     play_until(&mut playout, 1_000);
     assert_eq!(rows(playout.clear(at(1_000))), [(2, 620, 20_000, true)]);
+
+    // an answer that a later one has overtaken
+    let mut playout = with_items(&[(1, 100), (2, 100), (3, 1_000)]);
+    play_until(&mut playout, 380);
+    playout.peer_played(at(380), &2); // 200 ms behind
+    playout.peer_played(at(390), &1);
+    play_until(&mut playout, 600);
+    assert_eq!(rows(playout.clear(at(600))), [(3, 220, 1_000, true)]);
 
     // an answer to a mark that a clear has flushed
     let mut playout = with_items(&[(1, 100)]);

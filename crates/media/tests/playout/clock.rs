@@ -171,6 +171,15 @@ fn while_held_nothing_is_due() {
 }
 
 #[test]
+fn releasing_what_is_not_held_leaves_the_clock_alone() {
+    let mut playout = Playout::new(LineCodec::Pcmu);
+    playout.push(at(0), &1, audio(100));
+    assert_eq!(poll_all(&mut playout, at(0)).len(), 1);
+    playout.hold(at(25), false);
+    assert_eq!(playout.next_due(), Some(at(20)));
+}
+
+#[test]
 fn holding_stops_fill_too() {
     let mut playout: Playout<u32> = Playout::new(LineCodec::Pcmu);
     playout.hold(at(0), true);

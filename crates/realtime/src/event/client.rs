@@ -12,7 +12,7 @@ use super::{EventError, Item, Maybe, SessionObject, is_object};
 pub enum ClientEvent {
     /// Set the session up.
     #[serde(rename = "session.update")]
-    SessionUpdate(SessionUpdate),
+    SessionUpdate(Box<SessionUpdate>),
     /// Caller audio.
     #[serde(rename = "input_audio_buffer.append")]
     AudioAppend(AudioAppend),
@@ -27,7 +27,7 @@ pub enum ClientEvent {
     OutputClear(Plain),
     /// Add an item.
     #[serde(rename = "conversation.item.create")]
-    ItemCreate(ItemCreate),
+    ItemCreate(Box<ItemCreate>),
     /// Ask for an item.
     #[serde(rename = "conversation.item.retrieve")]
     ItemRetrieve(ItemRef),

@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::{Phase, Session, notice};
 use crate::event::ErrorBody;
 use crate::loss::{is_fatal, is_passing};
-use crate::turns::Failure;
 use crate::{Effect, Loss};
 
 impl Session {
@@ -30,27 +29,20 @@ impl Session {
     fn on_live_error(&mut self, now: Instant, error: &ErrorBody, out: &mut Vec<Effect>) {
         let code = error.name();
         let about = error.event_id.text();
-        match code {
-            "conversation_already_has_active_response" => {
-                if self.turns.conflicted(now) == Failure::GiveUp {
-                    self.die(Loss::ResponsesFailing { code: code.to_owned() }, out);
-                }
-            }
+        if code == "conversation_already_has_active_response" {
+            let conflict = self.turns.conflicted(now);
+            self.give_up_if(conflict, code, out);
+        } else if code == "response_cancel_not_active" {
             // The response ended before our cancel came: its response.done was sent before this.
-            "response_cancel_not_active" => {
-                self.turns.none_to_cancel();
-                self.note_waiting();
-                self.ask(now, out);
+            self.turns.none_to_cancel();
+            self.note_waiting();
+            self.ask(now, out);
+        } else if is_passing(code) || about.is_some() {
+            let of_server = about.is_none() && self.turns.server_owes();
+            if of_server || self.turns.is_about_asking(about) {
+                // The request for a response itself was refused.
+                self.on_failure(now, code, false, out);
             }
-            // The request for a response itself was refused.
-            _ if is_passing(code) || about.is_some() => {
-                let of_ours = self.turns.is_about_asking(about);
-                let of_server = about.is_none() && self.turns.server_owes();
-                if of_ours || of_server {
-                    self.on_failure(now, code, false, out);
-                }
-            }
-            _ => {}
         }
     }
 }

@@ -139,7 +139,12 @@ impl Session {
     }
 
     pub(super) fn on_failure(&mut self, now: Instant, code: &str, was_cut: bool, out: &mut Vec<Effect>) {
-        if self.turns.failed(now, was_cut) == Failure::GiveUp {
+        let failure = self.turns.failed(now, was_cut);
+        self.give_up_if(failure, code, out);
+    }
+
+    pub(super) fn give_up_if(&mut self, failure: Failure, code: &str, out: &mut Vec<Effect>) {
+        if failure == Failure::GiveUp {
             self.die(Loss::ResponsesFailing { code: code.to_owned() }, out);
         }
     }

@@ -116,7 +116,7 @@ impl Session {
 
     pub(super) fn create_item(&mut self, item: crate::event::Item, out: &mut Vec<Effect>) {
         let event_id = Maybe::Value(self.event_id());
-        self.send(&ClientEvent::ItemCreate(ItemCreate { event_id, item, ..ItemCreate::default() }), out);
+        self.send(&ClientEvent::ItemCreate(Box::new(ItemCreate { event_id, item, ..ItemCreate::default() })), out);
     }
 }
 

@@ -94,6 +94,18 @@ fn a_mute_model_gets_one_more_chance() {
 }
 
 #[test]
+fn a_late_answer_forgives_the_first_silence() {
+    let mut rig = live();
+    for n in 0..4 {
+        rig.at(rig.at_ms + 6_000);
+        assert_eq!(rig.take_types(), ["response.create"], "one retry for each turn");
+        rig.answer(&format!("resp_{n}"), &format!("item_{n}"), "Here I am.", 100);
+        rig.caller_turn(&format!("item_u{n}"));
+    }
+    assert_eq!(rig.loss(), None);
+}
+
+#[test]
 fn a_response_that_began_but_says_nothing_is_cancelled_first() {
     let mut rig = live();
     rig.response_created("resp_1");

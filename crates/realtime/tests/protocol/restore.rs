@@ -1,7 +1,7 @@
 //! A lost session's conversation goes on in a new one.
 
 use serde_json::{Value, json};
-use trunkline_realtime::{Api, Ledger, SessionProfile, Timing};
+use trunkline_realtime::{Api, ItemId, Ledger, Played, SessionProfile, Timing};
 
 use crate::rig::Rig;
 
@@ -152,6 +152,19 @@ fn sound_of_the_old_session_that_still_plays_only_changes_the_ledger() {
     assert!(new.sent.is_empty(), "the new session has no such audio");
     let words: Vec<_> = new.session.ledger().entries().filter_map(|entry| entry.words()).collect();
     assert_eq!(words, ["One two three four five"]);
+}
+
+#[test]
+fn what_is_cleared_between_two_sessions_is_told_as_far_as_it_was_heard() {
+    let mut old = Rig::live(SessionProfile::default());
+    old.answer("resp_1", "item_1", "One two three four five six seven eight nine ten.", 2_000);
+    old.answer("resp_2", "item_2", "Eleven.", 500);
+    let mut ledger = old.session.take_ledger();
+    let played = |item, played_ms| Played { item: ItemId::new(item), played_ms };
+    ledger.cleared(&[played("item_1", 1_000), played("item_2", 0)]);
+    let told = told(&mut next(ledger, false));
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0].1, "One two three four five");
 }
 
 #[test]

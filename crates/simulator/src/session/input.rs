@@ -67,7 +67,13 @@ impl Input {
             return;
         }
         let clock_ms = self.clock_ms();
-        *self = Self { start_ms: clock_ms, format_ms: clock_ms, turns: self.turns, vad: Vad::new(format, clock_ms), ..Self::new(format) };
+        *self = Self {
+            start_ms: clock_ms,
+            format_ms: clock_ms,
+            turns: self.turns,
+            vad: Vad::new(format, clock_ms),
+            ..Self::new(format)
+        };
     }
 
     pub(super) fn end_turn(&mut self) {
@@ -93,7 +99,8 @@ impl Input {
 
     /// The audio of this span of the clock, as far as it is still there.
     fn cut(&self, from_ms: u64, to_ms: u64) -> Vec<u8> {
-        let at = |ms: u64| (ms.saturating_sub(self.start_ms) as usize * self.format.bytes_per_ms()).min(self.buffer.len());
+        let at =
+            |ms: u64| (ms.saturating_sub(self.start_ms) as usize * self.format.bytes_per_ms()).min(self.buffer.len());
         self.buffer.get(at(from_ms)..at(to_ms)).unwrap_or_default().to_vec()
     }
 }
@@ -102,7 +109,8 @@ impl SimSession {
     pub(super) fn append(&mut self, now: Instant, audio: &str, out: &mut Vec<Out>) -> Result<(), Refusal> {
         let format = self.settings.input;
         let wrong = |why: &str| {
-            let message = format!("Invalid 'audio'. Expected base64-encoded audio bytes ({}) but got {why}.", format.wording());
+            let message =
+                format!("Invalid 'audio'. Expected base64-encoded audio bytes ({}) but got {why}.", format.wording());
             Refusal::new("invalid_value", message).at("audio")
         };
         let bytes = base64_simd::STANDARD.decode_to_vec(audio.as_bytes()).map_err(|_| wrong("an invalid value"))?;
@@ -129,7 +137,9 @@ impl SimSession {
         input.vad.push(input.buffer.get(from..whole).unwrap_or_default(), turns.vad, &mut events);
         for event in events {
             match event {
-                VadEvent::Started { voice_ms } => self.speech_started(now, voice_ms.saturating_sub(turns.prefix_ms), out),
+                VadEvent::Started { voice_ms } => {
+                    self.speech_started(now, voice_ms.saturating_sub(turns.prefix_ms), out)
+                }
                 VadEvent::Stopped { end_ms } => self.speech_stopped(now, end_ms, out),
             }
         }
@@ -152,7 +162,7 @@ impl SimSession {
             self.truncate_what_plays(now, out);
         }
         if turns.interrupt_response {
-            self.cancel_active(now, now + CANCEL_LAG, "turn_detected");
+            self.cancel_active(now + CANCEL_LAG, "turn_detected");
         }
     }
 
@@ -204,7 +214,10 @@ impl SimSession {
         self.say("input_audio_buffer.committed", json!({"previous_item_id": previous, "item_id": item_id}), out);
         let content = json!([{"type": "input_audio", "transcript": null}]);
         let json = self.message(&item_id, "user", "completed", content);
-        self.add_item(Item { id: item_id.clone(), json, content: Content::CallerAudio { turn, ms, format, bytes } }, out);
+        self.add_item(
+            Item { id: item_id.clone(), json, content: Content::CallerAudio { turn, ms, format, bytes } },
+            out,
+        );
         self.transcribe(now, &item_id, turn, ms);
     }
 
@@ -229,7 +242,9 @@ impl SimSession {
     fn transcribe(&mut self, now: Instant, item_id: &str, turn: u32, ms: u64) {
         let Some(model) = self.settings.transcription.clone() else { return };
         let transcript = format!("caller turn {turn}, {ms} ms");
-        if let Some(part) = self.conversation.get_mut(item_id).and_then(|item| item.json.pointer_mut("/content/0/transcript")) {
+        if let Some(part) =
+            self.conversation.get_mut(item_id).and_then(|item| item.json.pointer_mut("/content/0/transcript"))
+        {
             *part = Value::from(transcript.as_str());
         }
         let mut at = now + Duration::from_millis(350);

@@ -95,7 +95,11 @@ impl SimSession {
             "assistant" => &[answer_text],
             _ => {
                 let got = given.get("role").unwrap_or(&Value::Null);
-                return Err(Refusal::value("item.role", got, "Supported values are: 'user', 'assistant', and 'system'."));
+                return Err(Refusal::value(
+                    "item.role",
+                    got,
+                    "Supported values are: 'user', 'assistant', and 'system'.",
+                ));
             }
         };
         let parts = given.get("content").and_then(Value::as_array).ok_or_else(|| Refusal::missing("item.content"))?;
@@ -104,13 +108,15 @@ impl SimSession {
         let mut spoken = None;
         for (index, part) in parts.iter().enumerate() {
             let at = format!("item.content[{index}]");
-            let kind = part.get("type").and_then(Value::as_str).ok_or_else(|| Refusal::missing(&format!("{at}.type")))?;
+            let kind =
+                part.get("type").and_then(Value::as_str).ok_or_else(|| Refusal::missing(&format!("{at}.type")))?;
             let text = part.get("text").and_then(Value::as_str);
             match (kind, text) {
                 ("input_audio", _) if role == "user" => {
                     let audio = part.get("audio").and_then(Value::as_str).unwrap_or_default();
                     let bytes = base64_simd::STANDARD.decode_to_vec(audio.as_bytes());
-                    let bytes = bytes.map_err(|_| Refusal::new("invalid_value", "Invalid audio.").at(format!("{at}.audio")))?;
+                    let bytes =
+                        bytes.map_err(|_| Refusal::new("invalid_value", "Invalid audio.").at(format!("{at}.audio")))?;
                     spoken = Some(bytes);
                     content.push(json!({"type": kind, "transcript": part.get("transcript")}));
                 }
@@ -164,7 +170,9 @@ impl SimSession {
         let id = text_of(event, "item_id")?.to_owned();
         let end = match event.get("audio_end_ms") {
             None | Some(Value::Null) => return Err(Refusal::missing("audio_end_ms")),
-            Some(value) => value.as_u64().ok_or_else(|| Refusal::kind_of("audio_end_ms", value, "an integer of at least 0"))?,
+            Some(value) => {
+                value.as_u64().ok_or_else(|| Refusal::kind_of("audio_end_ms", value, "an integer of at least 0"))?
+            }
         };
         let index = event.get("content_index").ok_or_else(|| Refusal::missing("content_index"))?;
         let Some(item) = self.conversation.get(&id) else {
@@ -202,7 +210,9 @@ impl SimSession {
     /// Voice Live with `auto_truncate`: takes it that audio is played in real time from when it was sent.
     pub(super) fn truncate_what_plays(&mut self, now: Instant, out: &mut Vec<Out>) {
         let Some(item) = self.conversation.last_spoken() else { return };
-        let Content::AnswerAudio { bytes, bytes_per_ms, since: Some(since), truncated: false } = item.content else { return };
+        let Content::AnswerAudio { bytes, bytes_per_ms, since: Some(since), truncated: false } = item.content else {
+            return;
+        };
         let played = now.saturating_duration_since(since).as_millis() as u64;
         if played * bytes_per_ms < bytes {
             let id = item.id.clone();

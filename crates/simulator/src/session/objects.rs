@@ -71,7 +71,11 @@ impl SimSession {
 
     /// Counts that a client can add up; nothing is billed for a response without output.
     fn usage(&self, running: &Running) -> Value {
-        let audio = if running.items.is_empty() { 0 } else { running.sent / (running.request.format.bytes_per_ms() as u64 * 50) };
+        let audio = if running.items.is_empty() {
+            0
+        } else {
+            running.sent / (running.request.format.bytes_per_ms() as u64 * 50)
+        };
         let text: u64 = running.items.iter().map(|item| item.to_string().len() as u64 / 12).sum();
         let input = if running.items.is_empty() { 0 } else { 120 };
         let mut details = json!({

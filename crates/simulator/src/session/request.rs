@@ -87,7 +87,8 @@ impl Request {
                     request.text_only = value.get(0).is_some_and(|first| first == "text");
                 }
                 "audio" if dialect.is_ga() => {
-                    let output = shapes::object(value, &at)?.get("output").cloned().unwrap_or(Value::Object(Map::new()));
+                    let output =
+                        shapes::object(value, &at)?.get("output").cloned().unwrap_or(Value::Object(Map::new()));
                     if let Some(format) = output.get("format") {
                         request.format = ga::wire_format(Some(&ga::format(format, "response.audio.output.format")?));
                     }
@@ -216,7 +217,8 @@ impl SimSession {
 
     fn scripted(&self, turn: u32) -> Option<Order> {
         let call = self.options.script.iter().find(|call| call.turn == turn);
-        let call = call.map(|call| Order::Call { say: false, name: call.name.clone(), arguments: call.arguments.clone() });
+        let call =
+            call.map(|call| Order::Call { say: false, name: call.name.clone(), arguments: call.arguments.clone() });
         call.or_else(|| turn_order(&self.settings.instructions, turn))
     }
 }
@@ -246,7 +248,8 @@ mod tests {
 
     #[test]
     fn orders_are_found_in_texts() {
-        let call = |say, arguments: &str| Some(Order::Call { say, name: "hang_up".into(), arguments: arguments.into() });
+        let call =
+            |say, arguments: &str| Some(Order::Call { say, name: "hang_up".into(), arguments: arguments.into() });
         assert_eq!(order("#tool hang_up {\"reason\":\"done\"}"), call(false, "{\"reason\":\"done\"}"));
         assert_eq!(order("The caller keyed: #tool hang_up"), call(false, "{}"));
         assert_eq!(order("Greet.\n#say-tool hang_up {}"), call(true, "{}"));

@@ -84,7 +84,12 @@ impl SimSession {
         Ok(())
     }
 
-    pub(super) fn start_response(&mut self, start: Instant, request: Request, out: &mut Vec<Out>) -> Result<(), Refusal> {
+    pub(super) fn start_response(
+        &mut self,
+        start: Instant,
+        request: Request,
+        out: &mut Vec<Out>,
+    ) -> Result<(), Refusal> {
         if request.out_of_band {
             if self.running.iter().filter(|running| running.request.out_of_band).count() >= MAX_OUT_OF_BAND {
                 return Err(Refusal::new("rate_limit_exceeded", "Too many concurrent responses."));
@@ -132,15 +137,17 @@ impl SimSession {
 
     /// A cancelled response that still owes its tail pays it before the next one starts.
     fn finish_cancelled(&mut self, now: Instant, out: &mut Vec<Out>) {
-        while let Some(index) =
-            self.running.iter().position(|running| !running.request.out_of_band && matches!(running.ending, Ending::Cancelled(_)))
+        while let Some(index) = self
+            .running
+            .iter()
+            .position(|running| !running.request.out_of_band && matches!(running.ending, Ending::Cancelled(_)))
         {
             self.step(now, index, out);
         }
     }
 
     /// Cuts off the conversation's response. What falls due until `until` is still said.
-    pub(super) fn cancel_active(&mut self, _now: Instant, until: Instant, reason: &'static str) -> bool {
+    pub(super) fn cancel_active(&mut self, until: Instant, reason: &'static str) -> bool {
         let Some(index) = self.running.iter().position(|running| !running.request.out_of_band) else { return false };
         let Some(running) = self.running.get_mut(index) else { return false };
         if !running.announced && reason == "turn_detected" {
@@ -160,7 +167,7 @@ impl SimSession {
                     running.cut_off(now, "client_cancelled");
                 }
             }
-            None if self.cancel_active(now, now, "client_cancelled") => {}
+            None if self.cancel_active(now, "client_cancelled") => {}
             None => return Err(not_active()),
         }
         self.poll(now, out);
@@ -292,7 +299,8 @@ impl SimSession {
     }
 
     fn say_text(&mut self, name: &'static str, running: &mut Running, text: String, out: &mut Vec<Out>) {
-        let mut fields = if let Some(Output::Call { .. }) = running.output() { call_fields(running) } else { part_fields(running) };
+        let mut fields =
+            if let Some(Output::Call { .. }) = running.output() { call_fields(running) } else { part_fields(running) };
         if let Some(open) = &mut running.open {
             open.said.push_str(&text);
         }

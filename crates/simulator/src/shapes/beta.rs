@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Settings, check_tools, number_within, object, one_of, set, token_limit, transcription, turn_detection, turns};
+use super::{
+    Settings, check_tools, number_within, object, one_of, set, token_limit, transcription, turn_detection, turns,
+};
 use crate::format::WireFormat;
 use crate::refusal::Refusal;
 
@@ -49,7 +51,8 @@ pub(crate) fn apply(session: &mut Value, update: &Map<String, Value>) -> Result<
             "input_audio_transcription" => transcription(value, &at)?,
             "input_audio_noise_reduction" => {
                 if !value.is_null() {
-                    let kind = object(value, &at)?.get("type").ok_or_else(|| Refusal::missing(&format!("{at}.type")))?;
+                    let kind =
+                        object(value, &at)?.get("type").ok_or_else(|| Refusal::missing(&format!("{at}.type")))?;
                     one_of(kind, &format!("{at}.type"), &["near_field", "far_field"])?;
                 }
                 value.clone()
@@ -91,7 +94,8 @@ pub(crate) fn modalities(value: &Value, at: &str) -> Result<Value, Refusal> {
 }
 
 fn kinds() -> [(&'static str, Value); 2] {
-    let semantic = json!({"type": "semantic_vad", "eagerness": "auto", "create_response": true, "interrupt_response": true});
+    let semantic =
+        json!({"type": "semantic_vad", "eagerness": "auto", "create_response": true, "interrupt_response": true});
     [("server_vad", server_vad()), ("semantic_vad", semantic)]
 }
 

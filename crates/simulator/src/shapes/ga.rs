@@ -97,7 +97,8 @@ fn apply_audio(session: &mut Value, update: &Map<String, Value>) -> Result<(), R
                 ("input", "transcription") => transcription(value, &at)?,
                 ("input", "noise_reduction") => {
                     if !value.is_null() {
-                        let kind = object(value, &at)?.get("type").ok_or_else(|| Refusal::missing(&format!("{at}.type")))?;
+                        let kind =
+                            object(value, &at)?.get("type").ok_or_else(|| Refusal::missing(&format!("{at}.type")))?;
                         one_of(kind, &format!("{at}.type"), &["near_field", "far_field"])?;
                     }
                     value.clone()
@@ -122,7 +123,8 @@ fn apply_audio(session: &mut Value, update: &Map<String, Value>) -> Result<(), R
 }
 
 fn kinds() -> [(&'static str, Value); 2] {
-    let semantic = json!({"type": "semantic_vad", "eagerness": "auto", "create_response": true, "interrupt_response": true});
+    let semantic =
+        json!({"type": "semantic_vad", "eagerness": "auto", "create_response": true, "interrupt_response": true});
     [("server_vad", server_vad()), ("semantic_vad", semantic)]
 }
 

@@ -76,7 +76,9 @@ pub(crate) fn apply(session: &mut Value, update: &Map<String, Value>) -> Result<
 fn kinds() -> [(&'static str, Value); 5] {
     let azure = |kind: &str| {
         let mut full = server_vad();
-        for (key, value) in [("type", json!(kind)), ("prefix_padding_ms", json!(300)), ("speech_duration_ms", json!(80))] {
+        for (key, value) in
+            [("type", json!(kind)), ("prefix_padding_ms", json!(300)), ("speech_duration_ms", json!(80))]
+        {
             set(&mut full, key, value);
         }
         for (key, value) in [("remove_filler_words", json!(false)), ("languages", json!(["en"]))] {
@@ -84,7 +86,8 @@ fn kinds() -> [(&'static str, Value); 5] {
         }
         full
     };
-    let semantic = json!({"type": "semantic_vad", "eagerness": "auto", "create_response": true, "interrupt_response": true});
+    let semantic =
+        json!({"type": "semantic_vad", "eagerness": "auto", "create_response": true, "interrupt_response": true});
     [
         ("server_vad", server_vad()),
         ("semantic_vad", semantic),

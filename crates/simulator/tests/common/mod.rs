@@ -29,7 +29,7 @@ impl Client {
         Self::numbered(dialect, options, 1)
     }
 
-    #[allow(clippy::disallowed_methods, reason = "virtual time needs a beginning")]
+    #[expect(clippy::disallowed_methods, reason = "virtual time needs a beginning")]
     pub fn numbered(dialect: Dialect, options: SimOptions, number: u32) -> Self {
         let now = Instant::now();
         let mut out = Vec::new();
@@ -129,7 +129,9 @@ impl Client {
     /// All audio of the deltas of this type, decoded.
     pub fn audio(&self, kind: &str) -> Vec<u8> {
         let deltas = self.all(kind).into_iter();
-        deltas.flat_map(|event| base64_simd::STANDARD.decode_to_vec(event["delta"].as_str().unwrap()).unwrap()).collect()
+        deltas
+            .flat_map(|event| base64_simd::STANDARD.decode_to_vec(event["delta"].as_str().unwrap()).unwrap())
+            .collect()
     }
 
     pub fn forget(&mut self) {

@@ -1,0 +1,140 @@
+//! One telephone: a frame every 20 ms on an absolute clock, whatever comes back.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use trunkline_media::{FRAME_MS, LineCodec, g711};
+
+use super::{Measures, VERY_LATE};
+
+pub const TICK: Duration = Duration::from_millis(FRAME_MS as u64);
+/// How long the service may take over answering a call, and over ending it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Two frames of the same item further apart than this: the caller heard a hole.
+const HOLE: Duration = Duration::from_millis(45);
+/// RMS of 20 ms, of 32768, above which they are sound: -45 dBFS.
+const SOUND_RMS: f64 = 184.0;
+/// Frames of sound that make an answer: 200 ms, more than a click.
+const ANSWER_FRAMES: u32 = 10;
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// What every caller says, over and over: words, then silence in which to be answered.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// PCMU, whole frames.
+    words: Bytes,
+    silence: Bytes,
+    turn: u32,
+    cycle: u32,
+    /// Answers come while the caller still speaks (echo).
+    echo: bool,
+}
+
+impl Script {
+    /// `words` in PCMU, cut to `longest`. A parrot takes as long as the caller; 2 s more for it to notice the end of the turn.
+    pub fn new(words: &[u8], longest: Duration, echo: bool) -> Self {
+        let frame = LineCodec::Pcmu.frame_bytes();
+        let most = usize::try_from(longest.as_millis()).unwrap_or(usize::MAX) / TICK.as_millis() as usize;
+        let turn = (words.len() / frame).min(most).max(1);
+        let words = Bytes::copy_from_slice(words.get(..turn * frame).unwrap_or_default());
+        let turn = u32::try_from(turn).unwrap_or(u32::MAX);
+        let silence = Bytes::from(vec![LineCodec::Pcmu.silence(); frame]);
+        Self { words, silence, turn, cycle: 2 * turn + 100, echo }
+    }
+
+    pub fn turn(&self) -> Duration {
+        TICK * self.turn
+    }
+
+    pub fn cycle(&self) -> Duration {
+        TICK * self.cycle
+    }
+
+    fn frame(&self, tick: u32) -> Bytes {
+        let frame = self.silence.len();
+        let at = (tick % self.cycle) as usize * frame;
+        if at < self.words.len() { self.words.slice(at..at + frame) } else { self.silence.clone() }
+    }
+
+    /// Whether sound heard at this tick is an answer to the words of its cycle.
+    fn is_answer(&self, tick: u32) -> bool {
+        self.echo || tick % self.cycle > self.turn
+    }
+}
+
+/// Where, when and what.
+pub struct Order {
+    pub media: SocketAddr,
+    pub call_id: String,
+    pub number: &'static str,
+    pub script: Script,
+    pub start: Instant,
+    pub end: Instant,
+    pub measures: Arc<Measures>,
+}
+
+/// What one caller saw.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub call_id: String,
+    pub sent: u64,
+    pub received: u64,
+    /// Cycles that are over.
+    pub turns: u32,
+    /// Turns after which at least 200 ms of sound came.
+    pub answered: u32,
+    /// Items that came to their end.
+    pub marks: u64,
+    pub clears: u64,
+    /// Outages the caller was told of.
+    pub fallbacks: u64,
+    /// Gaps over 45 ms within an item: when, counted from the call's start, and how long.
+    pub holes: Vec<(Duration, Duration)>,
+    /// Why the call was no good.
+    pub failure: Option<String>,
+}
+
+/// Calls, speaks until the end, hangs up.
+pub async fn call(order: Order) -> Seen {
+    let mut seen = Seen { call_id: order.call_id.clone(), ..Seen::default() };
+    sleep_until(order.start).await;
+    let socket = match timeout(PATIENCE, dial(&order)).await {
+        Ok(Ok(socket)) => socket,
+        Ok(Err(what)) => return Seen { failure: Some(what), ..seen },
+        Err(_) => return Seen { failure: Some("the call was not answered in 10 s".to_owned()), ..seen },
+    };
+    let (sink, stream) = socket.split();
+    let heard = Rc::new(RefCell::new(Heard::default()));
+    let started = Instant::now();
+    let listener = tokio::task::spawn_local(listen(stream, started, order.script.clone(), Rc::clone(&order.measures_rc()), Rc::clone(&heard)));
+    let spoken = speak(sink, started, &order).await;
+    let ended = timeout(PATIENCE, listener).await;
+    let heard = heard.take();
+    seen.sent = spoken.frames;
+    seen.received = heard.frames;
+    seen.marks = heard.marks;
+    seen.clears = heard.clears;
+    seen.fallbacks = heard.fallbacks;
+    seen.holes = heard.holes;
+    let ticks = u32::try_from(spoken.frames).unwrap_or(u32::MAX);
+    seen.turns = ticks / order.script.cycle;
+    seen.answered = u32::try_from(heard.answers.iter().filter(|frames| **frames >= ANSWER_FRAMES).count()).unwrap_or(u32::MAX);
+    seen.failure = spoken.failure.or(heard.failure).or(ended.is_err().then(|| "no close within 10 s of hanging up".to_owned()));
+    if seen.failure.is_none() && seen.answered == 0 {
+        seen.failure = Some(format!("no answer in {} frames", spoken.frames));
+    }
+    seen
+}
