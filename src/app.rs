@@ -347,7 +347,10 @@ fn model_auth(realtime: &RealtimeSettings) -> Result<Auth, AppError> {
         (None, _) if realtime.urls.is_empty() => Auth::api_key("simulator")?,
         (Some(key), ModelAuth::ApiKey) => Auth::api_key(key.expose())?,
         (Some(key), ModelAuth::Bearer) => Auth::bearer(key.expose())?,
-        (None, _) | (_, ModelAuth::Entra) => Auth::none(),
+        // Without the feature the configuration has refused `entra`.
+        #[cfg(not(feature = "entra"))]
+        (Some(_), ModelAuth::Entra) => Auth::none(),
+        (None, _) => Auth::none(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! What the session is told by the model's sockets and by the call's other actors.
 
 use actix::{ActorContext, Context, Handler, StreamHandler};
-use trunkline_call::{DropPlace, ModelStatus};
+use trunkline_call::{DropPlace, FallbackState, ModelStatus};
 use trunkline_media::FRAME_MS;
 use trunkline_realtime::{Played, Session};
 
@@ -152,6 +152,9 @@ impl Handler<Shutdown> for AzureSessionActor {
     fn handle(&mut self, _: Shutdown, ctx: &mut Context<Self>) {
         drop_link(self.current.take(), ctx);
         drop_link(self.standby.take(), ctx);
+        let record = &self.call.record;
+        let given_up = record.fallback.state() == FallbackState::GaveUp;
+        record.model.set_state(if given_up { ModelStatus::Lost } else { ModelStatus::Off });
         ctx.stop();
     }
 }

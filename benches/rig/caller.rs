@@ -119,8 +119,11 @@ pub async fn call(order: Order) -> Seen {
     let (sink, stream) = socket.split();
     let heard = Rc::new(RefCell::new(Heard::default()));
     let started = Instant::now();
-    let listener = tokio::task::spawn_local(listen(stream, started, order.script.clone(), Rc::clone(&order.measures_rc()), Rc::clone(&heard)));
+    let ear =
+        Ear { started, script: order.script.clone(), measures: Arc::clone(&order.measures), heard: Rc::clone(&heard) };
+    let listener = tokio::task::spawn_local(ear.listen(stream));
     let spoken = speak(sink, started, &order).await;
+    heard.borrow_mut().hung_up = true;
     let ended = timeout(PATIENCE, listener).await;
     let heard = heard.take();
     seen.sent = spoken.frames;
@@ -131,10 +134,151 @@ pub async fn call(order: Order) -> Seen {
     seen.holes = heard.holes;
     let ticks = u32::try_from(spoken.frames).unwrap_or(u32::MAX);
     seen.turns = ticks / order.script.cycle;
-    seen.answered = u32::try_from(heard.answers.iter().filter(|frames| **frames >= ANSWER_FRAMES).count()).unwrap_or(u32::MAX);
-    seen.failure = spoken.failure.or(heard.failure).or(ended.is_err().then(|| "no close within 10 s of hanging up".to_owned()));
+    seen.answered =
+        u32::try_from(heard.answers.iter().filter(|frames| **frames >= ANSWER_FRAMES).count()).unwrap_or(u32::MAX);
+    seen.failure =
+        heard.failure.or(spoken.failure).or(ended.is_err().then(|| "no close within 10 s of hanging up".to_owned()));
     if seen.failure.is_none() && seen.answered == 0 {
         seen.failure = Some(format!("no answer in {} frames", spoken.frames));
     }
     seen
+}
+
+async fn dial(order: &Order) -> Result<Socket, String> {
+    let Order { media, call_id, number, .. } = order;
+    let socket = TcpStream::connect(media).await.map_err(|error| format!("connect: {error}"))?;
+    socket.set_nodelay(true).map_err(|error| format!("connect: {error}"))?;
+    let url = format!("ws://{media}/ingest?callId={call_id}&to={number}");
+    let upgraded = tokio_tungstenite::client_async(url, socket).await;
+    Ok(upgraded.map_err(|error| format!("upgrade: {error}"))?.0)
+}
+
+#[derive(Default)]
+struct Spoken {
+    frames: u64,
+    failure: Option<String>,
+}
+
+/// A frame at every tick, late or not, until the end; then `stop`.
+async fn speak(mut sink: SplitSink<Socket, Message>, started: Instant, order: &Order) -> Spoken {
+    let mut spoken = Spoken::default();
+    let mut free = started;
+    for tick in 0_u32.. {
+        let due = started + TICK * tick;
+        if due >= order.end {
+            break;
+        }
+        sleep_until(due).await;
+        let woken = Instant::now();
+        // Time that the last frame spent waiting for the service is not our lateness.
+        order.measures.ticked(woken.saturating_duration_since(due.max(free)));
+        if let Err(error) = sink.send(Message::Binary(order.script.frame(tick))).await {
+            spoken.failure = Some(format!("cut off after {} frames: {error}", spoken.frames));
+            return spoken;
+        }
+        free = Instant::now();
+        if free - woken > VERY_LATE {
+            order.measures.blocked.fetch_add(1, Ordering::Relaxed);
+        }
+        spoken.frames += 1;
+    }
+    if let Err(error) = sink.send(Message::Text(r#"{"type":"stop","reason":"soak"}"#.into())).await {
+        spoken.failure = Some(format!("cut off at the end: {error}"));
+    }
+    spoken
+}
+
+#[derive(Default)]
+struct Heard {
+    frames: u64,
+    marks: u64,
+    clears: u64,
+    fallbacks: u64,
+    holes: Vec<(Duration, Duration)>,
+    /// Frames of sound in answer to each turn.
+    answers: Vec<u32>,
+    /// The caller has said `stop`: the service may.
+    hung_up: bool,
+    failure: Option<String>,
+}
+
+struct Ear {
+    started: Instant,
+    script: Script,
+    measures: Arc<Measures>,
+    heard: Rc<RefCell<Heard>>,
+}
+
+impl Ear {
+    async fn listen(self, mut stream: SplitStream<Socket>) {
+        let mut last = None;
+        let mut stopped = false;
+        while let Some(message) = stream.next().await {
+            match message {
+                Ok(Message::Binary(frame)) => last = Some(self.frame(&frame, last)),
+                Ok(Message::Text(text)) => {
+                    // An item's end or a barge-in: what comes next may come any time.
+                    match self.told(&text).as_deref() {
+                        Some("mark" | "clear") => last = None,
+                        Some("stop") => stopped = true,
+                        _ => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(_) if stopped => return,
+                Err(error) => {
+                    self.heard.borrow_mut().failure.get_or_insert(format!("broken line: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn frame(&self, payload: &[u8], last: Option<Instant>) -> Instant {
+        let now = Instant::now();
+        let mut heard = self.heard.borrow_mut();
+        heard.frames += 1;
+        if payload.len() != LineCodec::Pcmu.frame_bytes() {
+            heard.failure.get_or_insert(format!("a frame of {} bytes", payload.len()));
+        }
+        if let Some(last) = last {
+            let gap = now - last;
+            self.measures.spacing.record(gap);
+            if gap > HOLE {
+                heard.holes.push((now - self.started, gap));
+            }
+        }
+        let tick = u32::try_from((now - self.started).as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);
+        if self.script.is_answer(tick) && is_sound(payload) {
+            let turn = (tick / self.script.cycle) as usize;
+            if heard.answers.len() <= turn {
+                heard.answers.resize(turn + 1, 0);
+            }
+            if let Some(frames) = heard.answers.get_mut(turn) {
+                *frames += 1;
+            }
+        }
+        now
+    }
+
+    /// Type of a text message.
+    fn told(&self, text: &str) -> Option<String> {
+        let message: Value = serde_json::from_str(text).ok()?;
+        let kind = message.get("type")?.as_str()?.to_owned();
+        let mut heard = self.heard.borrow_mut();
+        match kind.as_str() {
+            "mark" => heard.marks += 1,
+            "clear" => heard.clears += 1,
+            "fallback" if message.get("state").is_some_and(|state| state == "entered") => heard.fallbacks += 1,
+            "stop" if !heard.hung_up => _ = heard.failure.get_or_insert(format!("ended by the service: {text}")),
+            "error" => _ = heard.failure.get_or_insert(format!("told of an error: {text}")),
+            _ => {}
+        }
+        Some(kind)
+    }
+}
+
+fn is_sound(payload: &[u8]) -> bool {
+    let energy: f64 = payload.iter().map(|code| f64::from(g711::decode_ulaw(*code)).powi(2)).sum();
+    !payload.is_empty() && (energy / payload.len() as f64).sqrt() > SOUND_RMS
 }

@@ -38,7 +38,10 @@ impl Process {
             command.env_remove(name);
         }
         // In a directory without `config/local.toml`.
-        command.args(arguments).envs(env.iter().map(|(name, value)| (name, value))).current_dir(env!("CARGO_TARGET_TMPDIR"));
+        command
+            .args(arguments)
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .current_dir(env!("CARGO_TARGET_TMPDIR"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(log).map_err(trouble)?);
         let mut child = command.spawn().map_err(trouble)?;
         let (sender, lines) = mpsc::channel();
@@ -60,9 +63,13 @@ impl Process {
         let mut found = [None; N];
         while found.iter().any(Option::is_none) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).map_err(|_| Trouble(format!("{} does not listen, see its log", self.name)))?;
+            let line = self
+                .lines
+                .recv_timeout(left)
+                .map_err(|_| Trouble(format!("{} does not listen, see its log", self.name)))?;
             let mut words = line.split(' ');
-            if let (Some("listening"), Some(name), Some(addr), None) = (words.next(), words.next(), words.next(), words.next())
+            if let (Some("listening"), Some(name), Some(addr), None) =
+                (words.next(), words.next(), words.next(), words.next())
                 && let Some((slot, _)) = found.iter_mut().zip(names).find(|(_, wanted)| *wanted == name)
             {
                 *slot = addr.parse().ok();
@@ -113,7 +120,11 @@ pub struct Usage {
 impl Usage {
     /// As far as the kernel tells; zeros for a process that is gone.
     pub fn of(pid: u32) -> Self {
-        Self { cpu_s: cpu_s(pid).unwrap_or_default(), starved_s: starved_s(pid), resident_kib: resident_kib(pid).unwrap_or_default() }
+        Self {
+            cpu_s: cpu_s(pid).unwrap_or_default(),
+            starved_s: starved_s(pid),
+            resident_kib: resident_kib(pid).unwrap_or_default(),
+        }
     }
 }
 

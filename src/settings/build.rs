@@ -212,9 +212,9 @@ fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings 
         );
     }
     if channel == FallbackChannel::Sma {
-        // Nothing to refuse: texts alone are enough once there is an application that speaks them.
+        // Texts alone are enough where an application speaks them.
         warnings.push(
-            "fallback.channel is \"sma\" without a SIP media application: callers hear nothing while the model is away"
+            "fallback.channel is \"sma\", which this build cannot reach: recordings are played into the call's own media"
                 .to_owned(),
         );
         return fallback;

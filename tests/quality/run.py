@@ -15,9 +15,7 @@ import sys
 import soundfile
 
 import quality
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
-import service  # noqa: E402  (found by the line above)
+import service
 
 
 @dataclasses.dataclass

@@ -63,7 +63,8 @@ fn a_slow_first_connect_plays_one_prompt() {
         let bench = Setup::default().start();
         bench.transport.then_after(Duration::from_secs(4), ConnectPlan::Accept);
         let caller = Caller::call(&bench, "slow").await;
-        let (_model, ()) = tokio::join!(Model::accept(&bench), caller.speak(&sound::silence(8_000)));
+        let said = sound::silence(8_000);
+        let (_model, ()) = tokio::join!(Model::accept(&bench), caller.speak(&said));
         let states = caller.heard.fallbacks();
         assert_eq!(states, [(2_000, "entered"), (4_000, "recovered")]);
         let heard = caller.heard.stretches();
@@ -122,7 +123,7 @@ fn a_model_that_never_answers_again_is_given_up() {
         actix_rt::spawn(async move {
             let mut models = Vec::new();
             loop {
-                let mut model = Model::accept(&shared).await;
+                let model = Model::accept(&shared).await;
                 sleep(500).await;
                 model.turn("u1", "Is anybody there?");
                 models.push(model);

@@ -145,7 +145,7 @@ fn an_id_that_comes_back_during_the_goodbye_is_a_call_of_its_own() {
         let bench = setup.start();
         let first = Caller::call(&bench, "twice").await;
         let _model = Model::accept(&bench).await;
-        first.speak(&sound::silence(20_600)).await;
+        first.speak(&sound::silence(21_300)).await;
         // Its time is up, the goodbye is on the air.
         assert!(!first.heard.stretches().is_empty());
         let second = Caller::call(&bench, "twice").await;

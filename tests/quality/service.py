@@ -1,20 +1,12 @@
-"""Starts the built `trunkline` for tests and load runs, and stops it again."""
+"""Starts the built `trunkline` for tests, and stops it again."""
 
 import json
 import os
-import pathlib
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.request
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-def target_dir():
-    """Where cargo puts what it builds."""
-    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 
 
 class Service:
@@ -61,18 +53,6 @@ class Service:
         query = "?state=ended" if ended else ""
         with urllib.request.urlopen(f"http://{self.address['admin']}/admin/calls{query}", timeout=10) as answer:
             return json.load(answer)["calls"]
-
-    def resident_kib(self):
-        """Resident memory of the process in KiB."""
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise RuntimeError("no VmRSS in /proc")
-
-    def cpu_seconds(self):
-        """User and system time used so far, in seconds."""
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, patience=10.0):
         """Ends it: politely twice (the second time cuts live calls), then for good. Returns the exit code."""
