@@ -167,28 +167,11 @@ fn run(args: &Args) -> Result<Report, Trouble> {
     let at = watched.samples.last().map_or(Duration::ZERO, |sample| sample.at);
     let ended = watched.look(&target, at + Duration::from_secs(1), "/admin/calls?state=ended");
     let metrics = watch::get(admin, "/metrics")?;
-    let places =
-        ended.iter().filter(|call| watch::number(call, "/up/dropped") + watch::number(call, "/down/dropped") > 0);
-    let details = places.filter_map(|call| {
-        let id = call.pointer("/callId")?.as_str()?;
-        serde_json::from_str(&watch::get(admin, &format!("/admin/calls/{id}")).ok()?).ok()
-    });
-    let details = details.take(20).collect();
     service.stop()?;
     sim.stop()?;
     let ramp = args.ramp();
     Ok(Report::new(
-        Outcome {
-            title: args.title(),
-            calls: args.calls,
-            secs: args.secs,
-            ramp,
-            callers,
-            watched,
-            ended,
-            details,
-            metrics,
-        },
+        Outcome { title: args.title(), calls: args.calls, secs: args.secs, ramp, callers, watched, ended, metrics },
         &measures,
     ))
 }

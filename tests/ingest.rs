@@ -438,6 +438,8 @@ async fn the_number_called_chooses_the_route() {
         ("to=%2B49", None, "*", Some("You are the front desk.")),
         ("", None, "*", Some("You are the front desk.")),
     ];
+    // A session that is let go of would be replaced by another.
+    let mut held = Vec::new();
     for (number, (query, start, route, told)) in cases.into_iter().enumerate() {
         let id = format!("c-{number}");
         let phone = Phone::dial(&service, &format!("callId={id}&{query}")).await;
@@ -453,6 +455,7 @@ async fn the_number_called_chooses_the_route() {
             assert_eq!(update["session"]["audio"]["output"]["voice"], voice, "{query} {start:?}");
             // It is fixed now.
             phone.send(json!({"type": "start", "to": "6001"}));
+            held.push(session);
         }
         service.call_when(&id, "routed", |call| call["route"] == route).await;
     }

@@ -257,7 +257,7 @@ async fn a_peer_that_answers_marks_late_has_heard_less() {
 
 #[tokio::test]
 async fn keys_interrupt_and_become_a_turn_of_the_callers() {
-    let (_service, _model, mut phone, mut session) = call(&[]).await;
+    let (service, _model, mut phone, mut session) = call(&[]).await;
     session.begin_answer(1, &pcm(400.0, 3_000), &[24_000]);
     phone.frames(10).await;
     phone.send(json!({"type": "dtmf", "digit": "1", "durationMs": 80}));
@@ -267,6 +267,8 @@ async fn keys_interrupt_and_become_a_turn_of_the_callers() {
     assert!(cancel["response_id"] == "resp_1" || cancel["response_id"].is_null(), "{cancel}");
     let truncate = session.expect("conversation.item.truncate").await;
     assert!((ms(&truncate["audio_end_ms"]) - heard).abs() <= 20, "{truncate}, heard {heard} ms");
+    session.response_done("resp_1", "item_1", "cancelled");
+    service.call_when("c-1", "ready", |call| call["model"]["state"] == "ready").await;
     phone.send(json!({"type": "dtmf", "digit": "2"}));
     phone.send(json!({"type": "dtmf", "digit": "*"}));
     phone.send(json!({"type": "dtmf", "digit": "#"}));
@@ -275,8 +277,6 @@ async fn keys_interrupt_and_become_a_turn_of_the_callers() {
     let content = &turn["item"]["content"];
     assert_eq!((content.as_array().unwrap().len(), &content[0]["type"]), (1, &json!("input_text")));
     assert!(content[0]["text"].as_str().unwrap().contains("12*"), "{turn}");
-    // The answer is asked for when the one that was cut off is done.
-    session.response_done("resp_1", "item_1", "cancelled");
     session.expect("response.create").await;
     session.answer(2, &pcm(900.0, 100), &[4_800]);
     phone.expect("mark").await;

@@ -355,8 +355,9 @@ async fn a_caller_who_takes_nothing_costs_little_and_shows_as_drops() {
     let mut model = Model::start().await;
     let service = service(&model.url(), &[]).await;
     let neighbour = Neighbour::call(&service).await;
-    let phone = Phone::dial(&service, "callId=c-1").await;
+    let phone = Phone::dial_narrow(&service, "callId=c-1").await;
     let session = model.session().await;
+    service.call_when("c-1", "active", |call| call["state"] == "active").await;
     let before = service.process.memory();
     phone.stop_reading();
     // Five minutes of speech at once: 14 MB as it comes, 2.4 MB as it waits to be played.

@@ -185,8 +185,9 @@ impl Report {
             (
                 "turns",
                 format!(
-                    "{turns} completed, {answered} answered; answers per call {least} to {most}; {} items to their end, {} interrupted",
+                    "{turns} completed, {answered} answered; answers per call {least} to {most}; {} items heard to their end, {} interrupted, {} clears",
                     sum(|s| s.marks),
+                    served("/model/interruptions"),
                     sum(|s| s.clears)
                 ),
             ),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -61,14 +61,27 @@ impl Phone {
         phone
     }
 
+    /// A telephone whose system takes little: when nothing is read, that is noticed within a second.
+    pub async fn dial_narrow(service: &Service, query: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let socket = socket.connect(service.media).await.unwrap();
+        let mut phone = Self::over(socket, &format!("ws://{}/ingest?{query}", service.media), &[]).await;
+        assert!(phone.next().await.is("ready"), "ready comes first: {:?}", phone.log);
+        phone
+    }
+
     /// Opens the line, wherever it leads.
     pub async fn connect(url: &str, headers: &[(&'static str, &str)]) -> Self {
+        let host = url.split('/').nth(2).unwrap();
+        Self::over(TcpStream::connect(host).await.unwrap(), url, headers).await
+    }
+
+    async fn over(socket: TcpStream, url: &str, headers: &[(&'static str, &str)]) -> Self {
         let mut request = url.into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().unwrap());
         }
-        let host = request.uri().authority().unwrap().to_string();
-        let socket = TcpStream::connect(host).await.unwrap();
         socket.set_nodelay(true).unwrap();
         let muted = Arc::new(AtomicBool::new(false));
         let line = Line { socket, muted: Arc::clone(&muted) };

@@ -165,7 +165,7 @@ impl Service {
 
     /// With a model at `url`.
     pub async fn with_model(url: &str, env: &[(&str, &str)]) -> Self {
-        let mut all = vec![("TRUNKLINE__REALTIME__URL", url)];
+        let mut all = vec![("TRUNKLINE__REALTIME__URL", url), ("TRUNKLINE__REALTIME__API_KEY", "outside")];
         all.extend_from_slice(env);
         Self::start(&all).await
     }
@@ -178,7 +178,7 @@ impl Service {
         ];
         all.extend_from_slice(env);
         let mut process = Process::start(arguments, &all);
-        let has_model = |(name, _): &(&str, &str)| *name == "TRUNKLINE__REALTIME__URL";
+        let has_model = |(name, url): &(&str, &str)| *name == "TRUNKLINE__REALTIME__URL" && *url != "simulator";
         let names: &[&str] = if env.iter().any(has_model) { &["media", "admin"] } else { &["media", "admin", "sim"] };
         let found = process.listening(names).await;
         Self { process, media: found["media"], admin: found["admin"] }
