@@ -10,12 +10,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, SpawnHandle, WrapFuture};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
 use tokio::time::Instant;
 use trunkline_call::{Backoff, DropPlace};
 use trunkline_media::AudioRing;
 use trunkline_realtime::{Effect, Ledger, Played, Session, SessionProfile};
 
+use crate::alarm::Alarm;
 use crate::call_supervisor::Call;
 use crate::endpoints::Endpoints;
 use crate::fallback::FallbackActor;
@@ -56,7 +57,7 @@ pub struct AzureSessionActor {
     speech: SpeechQueue,
     /// What a prompt cut off while no session was there to be told.
     cut_meanwhile: Vec<Played>,
-    timer: Option<(Instant, SpawnHandle)>,
+    alarm: Alarm,
     effects: Vec<Effect>,
 }
 
@@ -92,7 +93,7 @@ impl AzureSessionActor {
             digits: VecDeque::new(),
             speech: SpeechQueue::default(),
             cut_meanwhile: Vec::new(),
-            timer: None,
+            alarm: Alarm::default(),
             effects: Vec::new(),
         }
     }
@@ -143,25 +144,15 @@ impl AzureSessionActor {
 
     fn arm(&mut self, ctx: &mut Context<Self>) {
         let links = [&self.current, &self.standby];
-        let next = links.into_iter().flatten().filter_map(|link| link.session.next_timer()).min();
-        let Some(wanted) = next.map(Instant::from_std) else { return };
-        if let Some((armed, handle)) = self.timer {
-            // A timer that fires early is cheap; one that fires late is not.
-            if armed <= wanted {
-                return;
-            }
-            ctx.cancel_future(handle);
+        let wanted = links.into_iter().flatten().filter_map(|link| link.session.next_timer()).min();
+        self.alarm.set(ctx, wanted.map(Instant::from_std), |session| &mut session.alarm, Self::run_timers);
+    }
+
+    fn run_timers(&mut self, ctx: &mut Context<Self>) {
+        for id in [&self.current, &self.standby].map(|link| link.as_ref().map(|link| link.id)).into_iter().flatten() {
+            self.with_session(id, ctx, Session::on_timer);
         }
-        let handle = ctx.run_later(wanted.saturating_duration_since(Instant::now()), |session, ctx| {
-            session.timer = None;
-            for id in
-                [&session.current, &session.standby].map(|link| link.as_ref().map(|link| link.id)).into_iter().flatten()
-            {
-                session.with_session(id, ctx, Session::on_timer);
-            }
-            session.arm(ctx);
-        });
-        self.timer = Some((wanted, handle));
+        self.arm(ctx);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Keeps the caller company while the model is away: hears of every death of the session, plays prompts, and at the limit
 //! says goodbye. Every decision is the policy's.
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use actix::{Actor, ActorContext, Addr, Context, Handler};
 use tokio::time::Instant;
 use trunkline_call::{CallState, EndReason, FallbackAction, FallbackInput, FallbackPolicy, FallbackState};
 
+use crate::alarm::Alarm;
 use crate::azure_session::AzureSessionActor;
 use crate::call_supervisor::Call;
 use crate::messages::{FallbackChanged, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Role, Shutdown};
@@ -17,7 +18,7 @@ pub struct FallbackActor {
     policy: FallbackPolicy,
     line: Addr<VcStreamActor>,
     session: Addr<AzureSessionActor>,
-    timer: Option<SpawnHandle>,
+    alarm: Alarm,
     actions: Vec<FallbackAction>,
 }
 
@@ -25,7 +26,7 @@ impl FallbackActor {
     /// The fallback of `call`.
     pub fn new(call: Call, line: Addr<VcStreamActor>, session: Addr<AzureSessionActor>) -> Self {
         let policy = FallbackPolicy::new(call.settings.fallback.clone());
-        Self { call, policy, line, session, timer: None, actions: Vec::new() }
+        Self { call, policy, line, session, alarm: Alarm::default(), actions: Vec::new() }
     }
 
     fn input(&mut self, input: FallbackInput, ctx: &mut Context<Self>) {
@@ -38,17 +39,16 @@ impl FallbackActor {
             self.perform(action);
         }
         self.call.record.fallback.set_state(self.policy.state());
-        if let Some(handle) = self.timer.take() {
-            ctx.cancel_future(handle);
-        }
-        self.timer = self.policy.next_timer().map(|due| {
-            let wait = Instant::from_std(due).saturating_duration_since(Instant::now());
-            ctx.run_later(wait, |fallback, ctx| {
-                fallback.timer = None;
+        let wanted = self.policy.next_timer().map(Instant::from_std);
+        self.alarm.set(
+            ctx,
+            wanted,
+            |fallback| &mut fallback.alarm,
+            |fallback, ctx| {
                 fallback.policy.on_timer(Instant::now().into_std(), &mut fallback.actions);
                 fallback.act(ctx);
-            })
-        });
+            },
+        );
     }
 
     fn perform(&self, action: FallbackAction) {

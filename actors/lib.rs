@@ -4,6 +4,7 @@
 //! [`vc_stream::VcStreamActor`], [`transcoder::TranscoderActor`], [`azure_session::AzureSessionActor`] and
 //! [`fallback::FallbackActor`]. [`messages`] says who tells whom what and when, [`ports`] what they need of the world.
 
+mod alarm;
 pub mod audio_port;
 pub mod azure_session;
 pub mod call_supervisor;

@@ -5,12 +5,13 @@ mod handlers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, SpawnHandle};
+use actix::{Actor, ActorContext, Addr, Context};
 use tokio::time::Instant;
 use trunkline_call::{CallFacts, CallState, DigitCollector, EndReason, RouteKind, mask_number};
 use trunkline_media::LineCodec;
 use trunkline_realtime::ItemId;
 
+use crate::alarm::Alarm;
 use crate::audio_port::AudioPort;
 use crate::azure_session::AzureSessionActor;
 use crate::call_supervisor::Call;
@@ -82,7 +83,7 @@ pub struct VcStreamActor {
     /// The item that was too much for the playout.
     too_much: Option<ItemId>,
     second_due: Instant,
-    timer: Option<(Instant, SpawnHandle)>,
+    alarm: Alarm,
     ran: Ran,
 }
 
@@ -108,7 +109,7 @@ impl VcStreamActor {
             goodbye_until: None,
             too_much: None,
             second_due: now + SECOND,
-            timer: None,
+            alarm: Alarm::default(),
             ran: Ran::default(),
             call,
             siblings,
@@ -208,7 +209,7 @@ impl VcStreamActor {
             self.close(ctx);
             return;
         }
-        self.arm(ctx, now);
+        self.arm(ctx);
     }
 
     fn after_playout(&mut self, now: Instant) {
@@ -279,7 +280,7 @@ impl VcStreamActor {
         ctx.stop();
     }
 
-    fn arm(&mut self, ctx: &mut Context<Self>, now: Instant) {
+    fn arm(&mut self, ctx: &mut Context<Self>) {
         let wanted = [
             Some(self.second_due),
             self.route_deadline,
@@ -289,23 +290,8 @@ impl VcStreamActor {
             self.listeners.due(),
             self.detach_deadline,
             self.closing.as_ref().map(|closing| closing.deadline),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or(self.second_due);
-        if let Some((armed, handle)) = self.timer {
-            // A timer that fires early is cheap; one that fires late is not.
-            if armed <= wanted && armed > now {
-                return;
-            }
-            ctx.cancel_future(handle);
-        }
-        let handle = ctx.run_later(wanted.saturating_duration_since(now), |line, ctx| {
-            line.timer = None;
-            line.run(ctx);
-        });
-        self.timer = Some((wanted, handle));
+        ];
+        self.alarm.set(ctx, wanted.into_iter().flatten().min(), |line| &mut line.alarm, Self::run);
     }
 
     fn is_current(&self, epoch: u64) -> bool {
@@ -317,7 +303,7 @@ impl Actor for VcStreamActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.arm(ctx, Instant::now());
+        self.arm(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

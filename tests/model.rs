@@ -462,6 +462,7 @@ async fn a_warm_session_is_ready_before_it_is_needed() {
     phone.expect("mark").await;
     assert_eq!(phone.all_frames().len(), 10);
     assert!(spare.audio.is_empty(), "a spare hears nobody");
+    println!("DBG {:?}", tokio::time::timeout(Duration::from_secs(1), spare.next()).await);
     // The session dies: the spare takes over at once.
     session.close(1011, "");
     let update = spare.expect("session.update").await;

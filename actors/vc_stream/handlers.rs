@@ -45,7 +45,7 @@ impl Handler<AddListener> for VcStreamActor {
     fn handle(&mut self, AddListener { link }: AddListener, ctx: &mut Context<Self>) -> bool {
         let now = Instant::now();
         let added = self.listeners.add(now, link);
-        self.arm(ctx, now);
+        self.arm(ctx);
         added
     }
 }
@@ -59,7 +59,7 @@ impl Handler<CallerAudio> for VcStreamActor {
         {
             let frames = self.up.caller_audio(codec, audio.payload, audio.at);
             self.listeners.caller(&frames);
-            self.arm(ctx, Instant::now());
+            self.arm(ctx);
         }
     }
 }

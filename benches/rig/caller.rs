@@ -92,7 +92,7 @@ pub struct Seen {
     pub call_id: String,
     pub sent: u64,
     pub received: u64,
-    /// Cycles that are over.
+    /// Turns whose words were all said.
     pub turns: u32,
     /// Turns after which at least 200 ms of sound came.
     pub answered: u32,
@@ -101,8 +101,8 @@ pub struct Seen {
     pub clears: u64,
     /// Outages the caller was told of.
     pub fallbacks: u64,
-    /// Gaps over 45 ms within an item: when, counted from the call's start, and how long.
-    pub holes: Vec<(Duration, Duration)>,
+    /// Gaps over 45 ms within an item: when they ended, and how long they were.
+    pub holes: Vec<(Instant, Duration)>,
     /// Why the call was no good.
     pub failure: Option<String>,
 }
@@ -133,7 +133,7 @@ pub async fn call(order: Order) -> Seen {
     seen.fallbacks = heard.fallbacks;
     seen.holes = heard.holes;
     let ticks = u32::try_from(spoken.frames).unwrap_or(u32::MAX);
-    seen.turns = ticks / order.script.cycle;
+    seen.turns = (ticks + order.script.cycle - order.script.turn) / order.script.cycle;
     seen.answered =
         u32::try_from(heard.answers.iter().filter(|frames| **frames >= ANSWER_FRAMES).count()).unwrap_or(u32::MAX);
     seen.failure =
@@ -194,7 +194,7 @@ struct Heard {
     marks: u64,
     clears: u64,
     fallbacks: u64,
-    holes: Vec<(Duration, Duration)>,
+    holes: Vec<(Instant, Duration)>,
     /// Frames of sound in answer to each turn.
     answers: Vec<u32>,
     /// The caller has said `stop`: the service may.
@@ -245,7 +245,7 @@ impl Ear {
             let gap = now - last;
             self.measures.spacing.record(gap);
             if gap > HOLE {
-                heard.holes.push((now - self.started, gap));
+                heard.holes.push((now, gap));
             }
         }
         let tick = u32::try_from((now - self.started).as_millis() / TICK.as_millis()).unwrap_or(u32::MAX);

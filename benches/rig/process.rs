@@ -118,6 +118,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Time without a CPU since an earlier look.
+    pub fn starved_ms_since(self, earlier: Self) -> f64 {
+        (self.starved_s - earlier.starved_s).max(0.0) * 1_000.0
+    }
+
     /// As far as the kernel tells; zeros for a process that is gone.
     pub fn of(pid: u32) -> Self {
         Self {

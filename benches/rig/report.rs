@@ -1,5 +1,6 @@
 //! What came out of it, for people and for machines.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -93,14 +94,8 @@ impl Report {
         for (name, value) in drops(&self.outcome.metrics) {
             let _ = writeln!(text, "  dropped at {name}: {value}");
         }
-        for (seen, (at, gap)) in self.holes().take(SHOWN) {
-            let _ = writeln!(
-                text,
-                "  hole heard by {} at {:.1} s of its call: {:.0} ms",
-                seen.call_id,
-                at.as_secs_f64(),
-                ms(*gap)
-            );
+        for (second, holes) in self.holes_by_second().iter().take(SHOWN) {
+            let _ = writeln!(text, "  holes at {second} s: {holes}");
         }
         text
     }
@@ -120,8 +115,26 @@ impl Report {
         groups
     }
 
-    fn holes(&self) -> impl Iterator<Item = (&Seen, &(Duration, Duration))> {
-        self.outcome.callers.iter().flat_map(|seen| seen.holes.iter().map(move |hole| (seen, hole)))
+    /// Seconds in which callers heard holes, with what the machine did meanwhile.
+    fn holes_by_second(&self) -> BTreeMap<u64, String> {
+        let watched = &self.outcome.watched;
+        let mut seconds: BTreeMap<u64, (usize, Duration, (Sample, Sample))> = BTreeMap::new();
+        for (when, gap) in self.outcome.callers.iter().flat_map(|seen| &seen.holes) {
+            let Some(second) = watched.second_of(when.into_std()) else { continue };
+            let entry = seconds.entry(second.1.at.as_secs()).or_insert((0, Duration::ZERO, second));
+            entry.0 += 1;
+            entry.1 = entry.1.max(*gap);
+        }
+        let describe = |(count, longest, (before, after)): (usize, Duration, (Sample, Sample))| {
+            format!(
+                "{count} of up to {:.0} ms; caller ticks late by up to {:.1} ms, service starved {:.0} ms, other processes took {:.0} ms of CPU",
+                ms(longest),
+                ms(after.rig_late),
+                after.service.starved_ms_since(before.service),
+                (after.others_s() - before.others_s()).max(0.0) * 1_000.0,
+            )
+        };
+        seconds.into_iter().map(|(second, holes)| (second, describe(holes))).collect()
     }
 
     fn losses(&self, what: Option<Loss>, explained: bool) -> u64 {
@@ -154,7 +167,7 @@ impl Report {
         let cores = |usage: fn(&Sample) -> Usage| (usage(&last).cpu_s - usage(&full).cpu_s) / span;
         let starved = |usage: fn(&Sample) -> Usage| (usage(&last).starved_s - usage(&full).starved_s) / span * 1_000.0;
         let (service, sim, own) = (cores(|s| s.service), cores(|s| s.sim), cores(|s| s.own));
-        let others = ((last.busy_s - full.busy_s) / span - service - sim - own).max(0.0);
+        let others = ((last.others_s() - full.others_s()) / span).max(0.0);
         let stolen = (last.stolen_s - full.stolen_s) / span;
         let mib = |sample: &Sample| sample.service.resident_kib as f64 / 1_024.0;
         let peak =
@@ -171,7 +184,7 @@ impl Report {
         let shown = |[explained, unexplained]: [u64; 2]| {
             format!("{} ({unexplained} not explained by the generator)", explained + unexplained)
         };
-        let holes = self.holes().count();
+        let holes = callers.iter().map(|seen| seen.holes.len()).sum::<usize>();
 
         let rows = vec![
             (
@@ -185,7 +198,7 @@ impl Report {
             (
                 "turns",
                 format!(
-                    "{turns} completed, {answered} answered; answers per call {least} to {most}; {} items heard to their end, {} interrupted, {} clears",
+                    "{turns} spoken, {answered} answered; answers per call {least} to {most}; {} items heard to their end, {} interrupted, {} clears",
                     sum(|s| s.marks),
                     served("/model/interruptions"),
                     sum(|s| s.clears)

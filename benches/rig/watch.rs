@@ -41,6 +41,13 @@ pub struct Sample {
     pub rig_late: Duration,
 }
 
+impl Sample {
+    /// CPU time of everything else on the machine, in seconds.
+    pub fn others_s(&self) -> f64 {
+        self.busy_s - self.service.cpu_s - self.sim.cpu_s - self.own.cpu_s
+    }
+}
+
 /// What can be lost in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
@@ -94,6 +101,8 @@ pub struct Lost {
 #[derive(Debug, Default)]
 pub struct Watched {
     pub samples: Vec<Sample>,
+    /// When the watch began.
+    pub began: Option<Instant>,
     pub lost: Vec<Lost>,
     /// Looks at which the service did not answer.
     pub unanswered: u32,
@@ -111,7 +120,7 @@ impl Watch {
         let (stop, stopped) = mpsc::channel();
         let thread = thread::spawn(move || {
             let began = Instant::now();
-            let mut watched = Watched::default();
+            let mut watched = Watched { began: Some(began), ..Watched::default() };
             for look in 1_u32.. {
                 watched.look(&target, began.elapsed(), "/admin/calls");
                 let due = began + EVERY * look;
@@ -132,6 +141,13 @@ impl Watch {
 }
 
 impl Watched {
+    /// The second in which something happened: the look that ended it and the one before.
+    pub fn second_of(&self, when: Instant) -> Option<(Sample, Sample)> {
+        let at = when.checked_duration_since(self.began?)?;
+        let pairs = self.samples.iter().zip(self.samples.iter().skip(1));
+        pairs.map(|(before, after)| (*before, *after)).find(|(_, after)| after.at >= at)
+    }
+
     /// Looks at the calls that `path` lists, and gives them.
     pub fn look(&mut self, target: &Target, at: Duration, path: &str) -> Vec<Value> {
         let (busy_s, stolen_s) = machine_busy_s();
@@ -150,7 +166,6 @@ impl Watched {
             stolen_s,
             rig_late: target.measures.take_worst(),
         };
-        let starved_ms = |now: Usage, before: Usage| (now.starved_s - before.starved_s).max(0.0) * 1_000.0;
         for call in &calls {
             let Some(call_id) = call.pointer("/callId").and_then(Value::as_str) else { continue };
             let known = self.known.entry(call_id.to_owned()).or_default();
@@ -164,8 +179,8 @@ impl Watched {
                         what,
                         count,
                         rig_late: sample.rig_late.max(before.rig_late),
-                        service_starved_ms: starved_ms(sample.service, before.service),
-                        sim_starved_ms: starved_ms(sample.sim, before.sim),
+                        service_starved_ms: sample.service.starved_ms_since(before.service),
+                        sim_starved_ms: sample.sim.starved_ms_since(before.sim),
                     });
                 }
             }

@@ -174,7 +174,7 @@ impl Service {
         let mut all = vec![
             ("TRUNKLINE__MEDIA__LISTEN", "127.0.0.1:0"),
             ("TRUNKLINE__ADMIN__LISTEN", "127.0.0.1:0"),
-            ("TRUNKLINE__LOG__FILTER", "info,trunkline_actors=debug"),
+            ("TRUNKLINE__LOG__FILTER", "info,trunkline=trace,trunkline_actors=debug"),
         ];
         all.extend_from_slice(env);
         let mut process = Process::start(arguments, &all);

@@ -167,7 +167,7 @@ impl<K: Clone + PartialEq> Playout<K> {
             return None;
         }
         let due = due + TICK * slip;
-        let frame = self.next_frame(now);
+        let frame = self.next_frame(now, due);
         if frame.is_some() {
             self.last = Some(due);
         }
@@ -259,10 +259,13 @@ impl<K: Clone + PartialEq> Playout<K> {
         self.queued_bytes += payload.len() as u64;
         let codec = self.codec;
         if let Some(open) = self.open_item(key) {
+            open.notice_gap(now);
             open.push(codec, payload);
         } else {
             let mut item = self.new_item(key);
-            item.live = live;
+            if live {
+                item.set_live();
+            }
             item.push(codec, payload);
             self.items.push_back(item);
         }
@@ -286,13 +289,14 @@ impl<K: Clone + PartialEq> Playout<K> {
     }
 
     /// Takes the frame for this tick.
-    fn next_frame(&mut self, now: Instant) -> Option<Due<K>> {
+    fn next_frame(&mut self, now: Instant, due: Instant) -> Option<Due<K>> {
         let codec = self.codec;
         self.polled = None;
         if let Some(item) = self.items.front_mut()
             && let Some((payload, audio)) = item.pop_frame(codec)
         {
             item.begun = true;
+            item.last = Some(due);
             item.tally.played += audio;
             let (key, serial) = (item.key.clone(), item.serial);
             self.queued_bytes -= payload.len() as u64;

@@ -5,7 +5,11 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use super::TICK;
 use crate::LineCodec;
+
+/// Frames that a source in real time is given as a lead (60 ms): as late as that may one come without being heard.
+const LIVE_PREFILL: usize = 3;
 
 /// An item whose mark is not out yet: it waits or plays.
 #[derive(Debug)]
@@ -14,7 +18,11 @@ pub(super) struct Item<K> {
     /// Tells items apart even where a key comes back.
     pub(super) serial: u64,
     /// Its source speaks in real time: a gap is the source's silence, not an underrun.
-    pub(super) live: bool,
+    live: bool,
+    /// A live item that ran dry waits until [`LIVE_PREFILL`] frames are there; every other item plays what it has.
+    filling: bool,
+    /// The tick of its last frame.
+    pub(super) last: Option<Instant>,
     /// A frame of it was sent.
     pub(super) begun: bool,
     /// When it was ended: its mark is ready from then on.
@@ -44,12 +52,27 @@ impl<K> Item<K> {
             key,
             serial,
             live: false,
+            filling: false,
+            last: None,
             begun: false,
             ended_at: None,
             tally: Tally::default(),
             frames: VecDeque::new(),
             partial: BytesMut::new(),
             padding: 0,
+        }
+    }
+
+    /// Makes it an item whose source speaks in real time.
+    pub(super) fn set_live(&mut self) {
+        self.live = true;
+        self.filling = true;
+    }
+
+    /// Audio comes: a live item that had none for its last tick gathers its lead anew.
+    pub(super) fn notice_gap(&mut self, now: Instant) {
+        if self.live && self.frames.is_empty() && self.last.is_some_and(|last| now > last + TICK) {
+            self.filling = true;
         }
     }
 
@@ -73,6 +96,7 @@ impl<K> Item<K> {
             self.partial.reserve(frame);
             self.partial.extend_from_slice(&tail);
         }
+        self.filling = self.filling && self.frames.iter().map(Bytes::len).sum::<usize>() < LIVE_PREFILL * frame;
     }
 
     /// No more audio: the last frame is filled up with silence. Returns the bytes of silence added.
@@ -83,15 +107,19 @@ impl<K> Item<K> {
             self.partial.resize(codec.frame_bytes(), codec.silence());
             self.frames.push_back(self.partial.split().freeze());
         }
+        self.filling = false;
         self.padding
     }
 
     pub(super) fn has_frame(&self) -> bool {
-        !self.frames.is_empty()
+        !self.frames.is_empty() && !self.filling
     }
 
     /// Takes the next frame and says how many bytes of it are audio.
     pub(super) fn pop_frame(&mut self, codec: LineCodec) -> Option<(Bytes, u64)> {
+        if self.filling {
+            return None;
+        }
         let run = self.frames.front_mut()?;
         let frame = run.split_to(codec.frame_bytes().min(run.len()));
         if run.is_empty() {

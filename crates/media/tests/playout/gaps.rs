@@ -82,16 +82,21 @@ fn between_items_there_is_no_gap() {
 }
 
 #[test]
-fn a_live_source_has_no_underruns() {
+fn a_live_source_gets_a_lead_that_rides_out_its_jitter() {
     let mut playout = Playout::new(LineCodec::Pcmu);
     let mut sent = Vec::new();
-    for (arrives, n) in [0_u64, 22, 40, 67, 80, 103, 120].into_iter().zip(0..) {
+    for (arrives, n) in [0_u64, 22, 40, 99, 100, 101, 120].into_iter().zip(0..) {
         sent.extend(frame_times(&play_until(&mut playout, arrives - u64::from(n > 0))));
         playout.push_live(at(arrives), &"echo", audio(20));
     }
     sent.extend(frame_times(&play_until(&mut playout, 400)));
-    assert_eq!(sent, [0, 22, 42, 67, 87, 107, 127]);
+    assert_eq!(sent, [40, 60, 80, 100, 120, 140, 160], "three frames of lead, then no gap though one came 39 ms late");
     assert_eq!((playout.underruns(), playout.next_due()), (0, None));
+    playout.push_live(at(500), &"echo", audio(20));
+    assert_eq!(playout.next_due(), None, "run dry: a lead is gathered anew");
+    playout.push_live(at(501), &"echo", audio(40));
+    assert_eq!(frame_times(&play_until(&mut playout, 600)), [501, 521, 541]);
+    assert_eq!(playout.underruns(), 0);
 }
 
 #[test]

@@ -48,6 +48,14 @@ struct Expected {
     bytes: Vec<u8>,
     out: usize,
     ended: bool,
+    /// It may gather a lead before it plays.
+    live: bool,
+}
+
+impl Expected {
+    fn frames(&self, frame: usize) -> usize {
+        self.bytes.len().saturating_sub(self.out) / frame
+    }
 }
 
 /// The playout beside the plainest possible model of it.
@@ -130,7 +138,7 @@ impl Bench {
 
     fn front_can_play(&self) -> bool {
         let frame = self.codec.frame_bytes();
-        self.items.front().is_some_and(|item| item.ended || item.bytes.len() - item.out >= frame)
+        self.items.front().is_some_and(|item| item.ended || (!item.live && item.frames(frame) > 0))
     }
 
     fn push(&mut self, key: u32, bytes: usize, live: bool) {
@@ -139,7 +147,10 @@ impl Bench {
         let payload = vec![self.stamp; bytes];
         match self.items.iter_mut().rev().find(|item| item.key == key && !item.ended) {
             Some(item) => item.bytes.extend_from_slice(&payload),
-            None => self.items.push_back(Expected { key, bytes: payload.clone(), out: 0, ended: false }),
+            None => {
+                let bytes = payload.clone();
+                self.items.push_back(Expected { key, bytes, out: 0, ended: false, live });
+            }
         }
         let push = if live { Playout::push_live } else { Playout::push };
         push(&mut self.playout, self.now, &key, Bytes::from(payload));
@@ -152,7 +163,7 @@ impl Bench {
             // whether an item whose mark is out is still known depends on its age: keep out of that
             None if !known && self.done.iter().any(|(done, _)| *done == key) => return,
             None if known => {}
-            None => self.items.push_back(Expected { key, bytes: Vec::new(), out: 0, ended: true }),
+            None => self.items.push_back(Expected { key, bytes: Vec::new(), out: 0, ended: true, live: false }),
         }
         self.playout.end(self.now, &key);
     }
