@@ -99,7 +99,7 @@ impl Registry {
     #[must_use]
     pub fn live_calls(&self) -> Vec<Seen> {
         let mut calls: Vec<LiveCall> = self.lock().live.values().cloned().collect();
-        calls.sort_by(|a, b| b.born.cmp(&a.born));
+        calls.sort_by_key(|call| std::cmp::Reverse(call.born));
         calls.into_iter().map(|call| Seen { record: call.record, age: call.born.elapsed() }).collect()
     }
 

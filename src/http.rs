@@ -72,22 +72,35 @@ impl Lifecycle {
 }
 
 /// A refusal in the contract's words: `{"error":{"code","message"}}`.
-pub(crate) fn refuse(status: StatusCode, code: &str, message: impl Into<String>) -> HttpResponse {
-    let mut response = HttpResponse::build(status);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.insert_header(("retry-after", RETRY_AFTER.as_secs().to_string()));
+pub(crate) struct Refused {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+/// Refuses with a status, a code for machines and words for people.
+pub(crate) fn refuse(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refused {
+    Refused { status, code, message: message.into() }
+}
+
+impl From<Refused> for HttpResponse {
+    fn from(Refused { status, code, message }: Refused) -> Self {
+        let mut response = Self::build(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header(("retry-after", RETRY_AFTER.as_secs().to_string()));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header(("www-authenticate", "Bearer"));
+        }
+        response.json(json!({"error": {"code": code, "message": message}}))
     }
-    if status == StatusCode::UNAUTHORIZED {
-        response.insert_header(("www-authenticate", "Bearer"));
-    }
-    response.json(json!({"error": {"code": code, "message": message.into()}}))
 }
 
 /// Another instance, or this one after a call or two, is worth a try then.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The refusal of a new call.
-pub(crate) fn refuse_call(refusal: Refusal) -> HttpResponse {
+pub(crate) fn refuse_call(refusal: Refusal) -> Refused {
     let (status, code) = match refusal {
         Refusal::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         Refusal::AtCapacity => (StatusCode::SERVICE_UNAVAILABLE, "at_capacity"),

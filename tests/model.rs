@@ -448,7 +448,12 @@ async fn a_warm_session_is_ready_before_it_is_needed() {
     let service = Service::with_model(&model.url(), &[("TRUNKLINE__REALTIME__WARM_SESSIONS", "1")]).await;
     let mut phone = Phone::dial(&service, "callId=c-1").await;
     // One for the call and one to spare, in any order: only the call's gets settings.
-    let sessions = [model.accept().await, model.accept().await];
+    let t0 = Instant::now();
+    let a = model.accept().await;
+    println!("DBG a {:?}", t0.elapsed());
+    let b = model.accept().await;
+    println!("DBG b {:?}", t0.elapsed());
+    let sessions = [a, b];
     for session in &sessions {
         session.created();
     }
@@ -457,6 +462,9 @@ async fn a_warm_session_is_ready_before_it_is_needed() {
         update = a.expect("session.update") => (a, b, update),
         update = b.expect("session.update") => (b, a, update),
     };
+    println!("DBG upd {:?}", t0.elapsed());
+    println!("DBG knock {:?}", tokio::time::timeout(Duration::from_secs(1), model.knock()).await);
+    println!("DBG upd {:?}", t0.elapsed());
     session.updated(&update);
     session.answer(1, &pcm(400.0, 200), &[4_800]);
     phone.expect("mark").await;

@@ -282,7 +282,7 @@ impl Report {
             ("verdict", verdict(late[1], self.failures.len(), self.unexplained(), self.losses(None, true))),
         ];
         let json = json!({
-            "calls": calls, "secs": secs, "title": self.outcome.title, "cpus": cpus(),
+            "calls": self.outcome.calls, "secs": secs, "title": self.outcome.title, "cpus": cpus(),
             "framesSent": sent, "framesReceived": received, "framesTaken": served("/up/frames"), "framesPlayed": served("/down/frames"),
             "turns": turns, "answered": answered, "answersPerCall": {"min": least, "max": most},
             "spacingMs": {"p50": spacing[0], "p99": spacing[1], "p999": spacing[2], "max": spacing[3]}, "holes": holes,

@@ -12,7 +12,7 @@ use trunkline_actors::registry::Seen;
 use trunkline_call::EndReason;
 use trunkline_media::LineCodec;
 
-use super::{Shared, ingest, refuse};
+use super::{Refused, Shared, ingest, refuse};
 
 /// Every path of the admin listener but health needs `admin.token`, where one is set.
 pub(crate) async fn require_token(
@@ -25,7 +25,7 @@ pub(crate) async fn require_token(
         return Ok(next.call(request).await?.map_into_left_body());
     }
     let refusal = refuse(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token (admin.token) is needed as bearer token");
-    Ok(request.into_response(refusal).map_into_right_body())
+    Ok(request.into_response(HttpResponse::from(refusal)).map_into_right_body())
 }
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ pub(crate) async fn list(shared: web::Data<Shared>, query: web::Query<ListQuery>
 pub(crate) async fn one(shared: web::Data<Shared>, id: web::Path<String>, query: web::Query<ListQuery>) -> HttpResponse {
     match shared.registry.find(&id) {
         Some(Seen { record, age }) => HttpResponse::Ok().json(record.detail(age, query.reveals(&shared))),
-        None => no_such_call(&id),
+        None => no_such_call(&id).into(),
     }
 }
 
@@ -71,18 +71,18 @@ pub(crate) async fn listen(
     shared: web::Data<Shared>,
     id: web::Path<String>,
 ) -> HttpResponse {
-    let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id) };
-    ingest::listen(&request, body, &shared, &seen.record.id, LineCodec::Pcmu).await.unwrap_or_else(|refusal| refusal)
+    let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id).into() };
+    ingest::listen(&request, body, &shared, &seen.record.id, LineCodec::Pcmu).await.unwrap_or_else(HttpResponse::from)
 }
 
 /// `POST /admin/calls/{id}/hangup`.
 pub(crate) async fn hang_up(shared: web::Data<Shared>, id: web::Path<String>) -> HttpResponse {
-    let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id) };
+    let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id).into() };
     let call_id = seen.record.id.clone();
     match shared.supervisor.send(EndCall::now(call_id, EndReason::OperatorHangup)).await {
         Ok(true) => HttpResponse::Accepted().json(json!({"callId": seen.record.id.as_str()})),
-        Ok(false) => refuse(StatusCode::CONFLICT, "already_ended", format!("the call {} is over", seen.record.id)),
-        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the supervisor does not answer"),
+        Ok(false) => refuse(StatusCode::CONFLICT, "already_ended", format!("the call {} is over", seen.record.id)).into(),
+        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the supervisor does not answer").into(),
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) async fn drain(shared: web::Data<Shared>) -> HttpResponse {
     HttpResponse::Accepted().json(json!({"draining": true, "live": shared.registry.live()}))
 }
 
-fn no_such_call(id: &str) -> HttpResponse {
+fn no_such_call(id: &str) -> Refused {
     let shown: String = id.chars().take(128).collect();
     refuse(StatusCode::NOT_FOUND, "no_such_call", format!("no call is known as {shown:?}"))
 }

@@ -9,7 +9,7 @@ use trunkline_actors::messages::{AddListener, Admit, Attach};
 use trunkline_call::{CallFacts, CallId};
 use trunkline_media::LineCodec;
 
-use super::{Shared, refuse, refuse_call};
+use super::{Refused, Shared, refuse, refuse_call};
 use crate::links::native::MAX_MESSAGE;
 use crate::links::socket::Socket;
 
@@ -45,7 +45,7 @@ struct Wanted {
 }
 
 impl Query {
-    fn check(self) -> Result<Wanted, HttpResponse> {
+    fn check(self) -> Result<Wanted, Refused> {
         let bad = |key: &str, value: &str, allowed: &str| {
             let message = format!("{key}={value:?} is not allowed here; allowed: {allowed}");
             refuse(StatusCode::BAD_REQUEST, "bad_parameter", message)
@@ -80,10 +80,10 @@ impl Query {
 
 /// Lets a media or listening socket in.
 pub(crate) async fn ingest(request: HttpRequest, body: web::Payload, shared: web::Data<Shared>) -> HttpResponse {
-    enter(&request, body, &shared).await.unwrap_or_else(|refusal| refusal)
+    enter(&request, body, &shared).await.unwrap_or_else(HttpResponse::from)
 }
 
-async fn enter(request: &HttpRequest, body: web::Payload, shared: &Shared) -> Result<HttpResponse, HttpResponse> {
+async fn enter(request: &HttpRequest, body: web::Payload, shared: &Shared) -> Result<HttpResponse, Refused> {
     check_origin(request, shared)?;
     let query = web::Query::<Query>::from_query(request.query_string())
         .map_err(|error| refuse(StatusCode::BAD_REQUEST, "bad_parameter", error.to_string()))?
@@ -103,7 +103,7 @@ async fn enter(request: &HttpRequest, body: web::Payload, shared: &Shared) -> Re
 }
 
 /// A browser says where its page is from; a server says nothing and passes.
-fn check_origin(request: &HttpRequest, shared: &Shared) -> Result<(), HttpResponse> {
+fn check_origin(request: &HttpRequest, shared: &Shared) -> Result<(), Refused> {
     let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
     if shared.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
         return Ok(());
@@ -117,7 +117,7 @@ async fn media(
     body: web::Payload,
     shared: &Shared,
     wanted: Wanted,
-) -> Result<HttpResponse, HttpResponse> {
+) -> Result<HttpResponse, Refused> {
     let (response, session, stream) = upgrade(request, body)?;
     let Wanted { call_id, codec, fill, facts, .. } = wanted;
     let arbiter = actix_rt::Arbiter::try_current().ok_or_else(internal)?;
@@ -145,7 +145,7 @@ pub(crate) async fn listen(
     shared: &Shared,
     call_id: &CallId,
     codec: LineCodec,
-) -> Result<HttpResponse, HttpResponse> {
+) -> Result<HttpResponse, Refused> {
     let no_such_call = || refuse(StatusCode::NOT_FOUND, "no_such_call", format!("there is no live call {call_id}"));
     let live = shared.registry.live_call(call_id).ok_or_else(no_such_call)?;
     let (response, session, stream) = upgrade(request, body)?;
@@ -171,13 +171,13 @@ pub(crate) async fn listen(
 fn upgrade(
     request: &HttpRequest,
     body: web::Payload,
-) -> Result<(HttpResponse, actix_ws::Session, actix_ws::AggregatedMessageStream), HttpResponse> {
+) -> Result<(HttpResponse, actix_ws::Session, actix_ws::AggregatedMessageStream), Refused> {
     let (response, session, stream) = actix_ws::handle(request, body)
         .map_err(|error| refuse(StatusCode::BAD_REQUEST, "not_a_websocket", error.to_string()))?;
     let stream = stream.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
     Ok((response, session, stream))
 }
 
-fn internal() -> HttpResponse {
+fn internal() -> Refused {
     refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the call could not be started; the log says why")
 }

@@ -58,17 +58,17 @@ pub(crate) fn parse(text: &str) -> CallerEvent {
 }
 
 /// What is wrong with a binary message, if anything.
-pub(crate) fn check_audio(codec: LineCodec, bytes: usize) -> Result<(), CallerEvent> {
+pub(crate) fn wrong_audio(codec: LineCodec, bytes: usize) -> Option<CallerEvent> {
     let per_second = codec.bytes_per_sample() * LINE_RATE as usize;
     let lost_ms = (bytes * 1_000).div_ceil(per_second) as u64;
-    let refuse = |message| Err(CallerEvent::Bad { code: "bad_audio", message, lost_ms });
+    let bad = |message| Some(CallerEvent::Bad { code: "bad_audio", message, lost_ms });
     if bytes > MAX_AUDIO {
-        return refuse(format!("{bytes} bytes of audio in one message, {MAX_AUDIO} are allowed: discarded"));
+        return bad(format!("{bytes} bytes of audio in one message, {MAX_AUDIO} are allowed: discarded"));
     }
     if !bytes.is_multiple_of(codec.bytes_per_sample()) {
-        return refuse(format!("{bytes} bytes are not whole samples of {}: discarded", codec.name()));
+        return bad(format!("{bytes} bytes are not whole samples of {}: discarded", codec.name()));
     }
-    Ok(())
+    None
 }
 
 fn single_key(digit: &str) -> Option<char> {
@@ -135,12 +135,12 @@ mod tests {
 
     #[test]
     fn audio_is_bounded_and_whole() {
-        assert_eq!(check_audio(LineCodec::Pcmu, MAX_AUDIO), Ok(()));
-        let Err(CallerEvent::Bad { code, lost_ms, .. }) = check_audio(LineCodec::Pcmu, MAX_AUDIO + 1) else {
+        assert_eq!(wrong_audio(LineCodec::Pcmu, MAX_AUDIO), None);
+        let Some(CallerEvent::Bad { code, lost_ms, .. }) = wrong_audio(LineCodec::Pcmu, MAX_AUDIO + 1) else {
             panic!("accepted")
         };
         assert_eq!((code, lost_ms), ("bad_audio", 1_001));
-        assert!(check_audio(LineCodec::L16, 321).is_err());
+        assert!(wrong_audio(LineCodec::L16, 321).is_some());
     }
 
     #[test]

@@ -131,14 +131,14 @@ async fn read(
         };
         heard = Instant::now();
         let event = match message {
-            AggregatedMessage::Binary(payload) => match native::check_audio(codec, payload.len()) {
-                Ok(()) => {
+            AggregatedMessage::Binary(payload) => match native::wrong_audio(codec, payload.len()) {
+                None => {
                     if !audio(line, payload, heard).await {
                         return ReadEnd::Gone;
                     }
                     continue;
                 }
-                Err(bad) => bad,
+                Some(bad) => bad,
             },
             AggregatedMessage::Text(text) => native::parse(&text),
             AggregatedMessage::Ping(payload) => {
