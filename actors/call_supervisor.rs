@@ -329,3 +329,7 @@ async fn empty_within(registry: &Registry, limit: Duration) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+#[path = "call_supervisor_tests.rs"]
+mod tests;

@@ -24,6 +24,9 @@ use trunkline_media::LineCodec;
 
 const ECHO: &str = "callId=c-1&to=6001";
 
+/// A header that is sent along, if any.
+type Credentials = Option<(&'static str, String)>;
+
 fn token(secret: &str, call: &str, role: &str, expiry: u64) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     let mac = hmac::sign(&key, format!("{call}|{role}|{expiry}").as_bytes());
@@ -65,7 +68,7 @@ async fn whoever_has_no_business_here_is_refused_before_the_upgrade() {
         "nonsense".to_owned(),
         String::new(),
     ];
-    let mut table: Vec<(String, Option<(&str, String)>, u16)> = vec![
+    let mut table: Vec<(String, Credentials, u16)> = vec![
         (String::new(), None, 401),
         (String::new(), Some(bearer.clone()), 101),
         (String::new(), Some(("Authorization", "Bearer wrong".to_owned())), 401),
@@ -166,11 +169,15 @@ async fn the_echo_route_gives_every_byte_back_in_its_order() {
     assert_eq!(frames.concat(), sent, "byte for byte");
 
     // Each is sent 20 ms after the one before.
-    let times: Vec<Instant> = phone.log.iter().filter(|(_, heard)| matches!(heard, Heard::Audio(_))).map(|(at, _)| *at).collect();
+    let times: Vec<Instant> =
+        phone.log.iter().filter(|(_, heard)| matches!(heard, Heard::Audio(_))).map(|(at, _)| *at).collect();
     let took = times[39] - times[0];
     assert!(took > Duration::from_millis(39 * 20 - 45) && took < Duration::from_millis(39 * 20 + 400), "{took:?}");
     let call = service.call("c-1").await;
-    assert_eq!((&call["up"]["frames"], &call["up"]["dropped"], &call["down"]["dropped"]), (&json!(40), &json!(0), &json!(0)));
+    assert_eq!(
+        (&call["up"]["frames"], &call["up"]["dropped"], &call["down"]["dropped"]),
+        (&json!(40), &json!(0), &json!(0))
+    );
     assert_eq!((&call["route"], &call["model"]["state"]), (&json!("6001"), &json!("off")));
 }
 

@@ -57,14 +57,22 @@ async fn a_call_is_shown_as_the_contract_says() {
     assert_eq!((keys(&list), list["calls"].as_array().unwrap().len()), (BTreeSet::from(["calls"]), 1));
     let call = &list["calls"][0];
     check_shape(call);
-    assert_eq!((&call["callId"], &call["smaTransactionId"], &call["transactionId"]), (&json!("c-1"), &json!("sma-1"), &Value::Null));
-    assert_eq!((&call["state"], &call["direction"], &call["link"]), (&json!("active"), &json!("inbound"), &json!("ingest")));
+    assert_eq!(
+        (&call["callId"], &call["smaTransactionId"], &call["transactionId"]),
+        (&json!("c-1"), &json!("sma-1"), &Value::Null)
+    );
+    assert_eq!(
+        (&call["state"], &call["direction"], &call["link"]),
+        (&json!("active"), &json!("inbound"), &json!("ingest"))
+    );
     assert_eq!((&call["route"], &call["endReason"]), (&json!("*"), &Value::Null));
     assert_eq!(call["model"]["state"], "ready");
     assert!(call["model"]["sessionId"].as_str().unwrap().starts_with("sess_"), "{call:#}");
     assert_eq!(call["fallback"], json!({"state": "idle", "entered": 0, "prompts": 0}));
     assert!(call["up"]["frames"].as_u64() >= Some(10) && call["down"]["frames"].as_u64() > Some(10), "{call:#}");
-    for number in [&call["model"]["responseLatencyMs"]["p50"], &call["bridge"]["upMs"]["p99"], &call["bridge"]["downMs"]["p50"]] {
+    for number in
+        [&call["model"]["responseLatencyMs"]["p50"], &call["bridge"]["upMs"]["p99"], &call["bridge"]["downMs"]["p50"]]
+    {
         assert!(number.as_f64().unwrap() > 0.0, "{call:#}");
     }
     assert!(call["durationMs"].as_u64().unwrap() < 60_000, "{call:#}");
@@ -76,7 +84,10 @@ async fn a_call_is_shown_as_the_contract_says() {
         assert!(shown.ends_with(last) && !shown.contains("555"), "{shown}");
     }
     let revealed = service.get("/admin/calls?reveal=numbers").await.json();
-    assert_eq!((&revealed["calls"][0]["from"], &revealed["calls"][0]["to"]), (&json!("+15550001234"), &json!("+15559876")));
+    assert_eq!(
+        (&revealed["calls"][0]["from"], &revealed["calls"][0]["to"]),
+        (&json!("+15550001234"), &json!("+15559876"))
+    );
 
     // One call has more, and more names.
     for id in ["c-1", "sma-1"] {
@@ -174,7 +185,11 @@ async fn metrics_are_well_formed_and_count_what_happened() {
     ] {
         assert_eq!(metrics.get(name), Some(&value), "{name} in {metrics:#?}");
     }
-    let dropped: f64 = metrics.iter().filter(|(name, _)| name.starts_with("trunkline_frames_dropped_total{direction=\"up\"")).map(|(_, value)| value).sum();
+    let dropped: f64 = metrics
+        .iter()
+        .filter(|(name, _)| name.starts_with("trunkline_frames_dropped_total{direction=\"up\""))
+        .map(|(_, value)| value)
+        .sum();
     assert_eq!(dropped, 51.0, "{metrics:#?}");
 }
 
@@ -206,7 +221,8 @@ async fn metrics(service: &Service) -> std::collections::BTreeMap<String, f64> {
         }
         let (name, value) = line.rsplit_once(' ').unwrap();
         let base = name.split('{').next().unwrap();
-        let family = ["_total", "_bucket", "_sum", "_count", "_info"].iter().find_map(|suffix| base.strip_suffix(suffix));
+        let family =
+            ["_total", "_bucket", "_sum", "_count", "_info"].iter().find_map(|suffix| base.strip_suffix(suffix));
         assert!(typed.contains(base) || family.is_some_and(|family| typed.contains(family)), "no TYPE for {line}");
         assert!(samples.insert(name.to_owned(), value.parse::<f64>().unwrap()).is_none(), "twice: {line}");
     }
@@ -226,7 +242,10 @@ fn a_wrong_configuration_ends_with_2_and_says_what_is_wrong() {
     let cases = [
         from_env(&[("TRUNKLINE__CALLS__MAXX", "7")], &["calls.maxx", "TRUNKLINE__CALLS__MAXX"]),
         from_env(&[("TRUNKLINE__NOWHERE__KEY", "7")], &["nowhere"]),
-        from_env(&[("TRUNKLINE__CALLS__MAX_DURATION", "soon")], &["calls.max_duration", "soon", "TRUNKLINE__CALLS__MAX_DURATION"]),
+        from_env(
+            &[("TRUNKLINE__CALLS__MAX_DURATION", "soon")],
+            &["calls.max_duration", "soon", "TRUNKLINE__CALLS__MAX_DURATION"],
+        ),
         from_env(&[("TRUNKLINE__CALLS__MAX_DURATION", "10")], &["calls.max_duration", "10"]),
         from_env(&[("TRUNKLINE__CALLS__MAX", "-1")], &["calls.max", "-1"]),
         from_env(&[("TRUNKLINE__MEDIA__LISTEN", "nowhere")], &["media.listen", "nowhere"]),
@@ -236,7 +255,10 @@ fn a_wrong_configuration_ends_with_2_and_says_what_is_wrong() {
         from_env(&[("TRUNKLINE__REALTIME__URL", "https://host/")], &["realtime.url", "ws"]),
         from_env(&[("TRUNKLINE__LOG__FORMAT", "xml")], &["log.format", "xml", "pretty", "json"]),
         from_env(&[("TRUNKLINE__FALLBACK__GOODBYE", "Bye.")], &["fallback.goodbye", "fallback.goodbye_file"]),
-        from_env(&[("TRUNKLINE__INGEST__SECRET", "a"), ("TRUNKLINE__INGEST__SECRET_FILE", "/etc/hostname")], &["ingest.secret"]),
+        from_env(
+            &[("TRUNKLINE__INGEST__SECRET", "a"), ("TRUNKLINE__INGEST__SECRET_FILE", "/etc/hostname")],
+            &["ingest.secret"],
+        ),
         from_env(&[("TRUNKLINE__ADMIN__TOKEN_FILE", "/no/such/file")], &["admin.token_file", "/no/such/file"]),
         // Beyond loopback nothing is open by mistake.
         from_env(
@@ -247,7 +269,10 @@ fn a_wrong_configuration_ends_with_2_and_says_what_is_wrong() {
             &[("TRUNKLINE__ADMIN__LISTEN", "0.0.0.0:0"), ("TRUNKLINE__REALTIME__URL", "wss://model.example/realtime")],
             &["admin.token", "admin.listen"],
         ),
-        from_env(&[("TRUNKLINE__MEDIA__LISTEN", "0.0.0.0:0"), ("TRUNKLINE__INGEST__SECRET", "s3cret-x")], &["realtime.url", "simulator"]),
+        from_env(
+            &[("TRUNKLINE__MEDIA__LISTEN", "0.0.0.0:0"), ("TRUNKLINE__INGEST__SECRET", "s3cret-x")],
+            &["realtime.url", "simulator"],
+        ),
         from_file("[calls]\nmax = 7\nmax_calls = 7\n", &["calls.max_calls", "wrong.toml"]),
         from_file("[calls]\nmax = \"many\"\n", &["calls.max", "many", "wrong.toml"]),
         from_file("[[routes]]\nmatch = \"6001\"\nkind = \"eccho\"\n", &["kind", "eccho", "echo", "reject"]),
@@ -298,18 +323,65 @@ fn the_configuration_is_shown_with_its_origins_and_without_its_secrets() {
     }
     // Every key of the contract's table is there.
     for key in [
-        "media.listen", "media.tls.cert_file", "admin.listen", "ingest.secret", "ingest.heartbeat", "ingest.heartbeat_timeout",
-        "ingest.reattach_grace", "calls.no_media_timeout", "calls.media_timeout", "calls.max_duration", "calls.upstream_buffer",
-        "calls.playout_buffer", "calls.history_max", "realtime.url", "realtime.backup_urls", "realtime.api", "realtime.auth",
-        "realtime.audio", "realtime.sample_rate", "realtime.voice", "realtime.instructions", "realtime.greeting",
-        "realtime.transcription_model", "realtime.turn_detection.type", "realtime.connect_timeout", "realtime.stall_timeout",
-        "realtime.ping", "realtime.response_timeout", "realtime.reconnect.first", "realtime.reconnect.max",
-        "realtime.connects_per_second", "realtime.renew_before", "realtime.warm_sessions", "events.queue_url", "events.region",
-        "events.endpoint_url", "events.voice_connector_ids", "events.max_age", "sma.application_id", "sma.region",
-        "sma.endpoint_url", "sma.from_number", "sma.updates_per_second", "sma.creates_per_second", "sma.ring_timeout",
-        "sma.allowed_destinations", "sma.webhook_secret", "fallback.channel", "fallback.prompts", "fallback.goodbye",
-        "fallback.prompt_files", "fallback.goodbye_file", "fallback.pause", "fallback.max_duration", "routes", "tools",
-        "log.format", "log.filter", "log.mask_numbers",
+        "media.listen",
+        "media.tls.cert_file",
+        "admin.listen",
+        "ingest.secret",
+        "ingest.heartbeat",
+        "ingest.heartbeat_timeout",
+        "ingest.reattach_grace",
+        "calls.no_media_timeout",
+        "calls.media_timeout",
+        "calls.max_duration",
+        "calls.upstream_buffer",
+        "calls.playout_buffer",
+        "calls.history_max",
+        "realtime.url",
+        "realtime.backup_urls",
+        "realtime.api",
+        "realtime.auth",
+        "realtime.audio",
+        "realtime.sample_rate",
+        "realtime.voice",
+        "realtime.instructions",
+        "realtime.greeting",
+        "realtime.transcription_model",
+        "realtime.turn_detection.type",
+        "realtime.connect_timeout",
+        "realtime.stall_timeout",
+        "realtime.ping",
+        "realtime.response_timeout",
+        "realtime.reconnect.first",
+        "realtime.reconnect.max",
+        "realtime.connects_per_second",
+        "realtime.renew_before",
+        "realtime.warm_sessions",
+        "events.queue_url",
+        "events.region",
+        "events.endpoint_url",
+        "events.voice_connector_ids",
+        "events.max_age",
+        "sma.application_id",
+        "sma.region",
+        "sma.endpoint_url",
+        "sma.from_number",
+        "sma.updates_per_second",
+        "sma.creates_per_second",
+        "sma.ring_timeout",
+        "sma.allowed_destinations",
+        "sma.webhook_secret",
+        "fallback.channel",
+        "fallback.prompts",
+        "fallback.goodbye",
+        "fallback.prompt_files",
+        "fallback.goodbye_file",
+        "fallback.pause",
+        "fallback.max_duration",
+        "routes",
+        "tools",
+        "log.format",
+        "log.filter",
+        "log.mask_numbers",
     ] {
         line(key);
     }
@@ -317,7 +389,9 @@ fn the_configuration_is_shown_with_its_origins_and_without_its_secrets() {
 
 #[test]
 fn wrong_usage_ends_with_2_and_help_with_0() {
-    for arguments in [&["dance"][..], &["call"], &["sim", "--refuse", "200"], &["sim", "--reply", "song"], &["serve", "--port", "1"]] {
+    for arguments in
+        [&["dance"][..], &["call"], &["sim", "--refuse", "200"], &["sim", "--reply", "song"], &["serve", "--port", "1"]]
+    {
         let (code, stdout, stderr) = finish(arguments, &[]);
         assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}");
         assert!(!stderr.is_empty(), "{arguments:?}");
@@ -329,7 +403,8 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
     // What is right but does not work out.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let (code, _, stderr) = finish(&["serve"], &[("TRUNKLINE__MEDIA__LISTEN", &addr), ("TRUNKLINE__ADMIN__LISTEN", "127.0.0.1:0")]);
+    let (code, _, stderr) =
+        finish(&["serve"], &[("TRUNKLINE__MEDIA__LISTEN", &addr), ("TRUNKLINE__ADMIN__LISTEN", "127.0.0.1:0")]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("media.listen") && stderr.contains(&addr), "{stderr}");
     let (code, _, stderr) = finish(&["sim", "--listen", &addr], &[]);
@@ -342,13 +417,15 @@ fn wrong_usage_ends_with_2_and_help_with_0() {
 #[tokio::test]
 async fn the_command_line_telephone_calls_a_service() {
     let sim = Sim::start(&["--reply", "tone"]).await;
-    let env = [("TRUNKLINE__INGEST__SECRET", "s3cret"), ("TRUNKLINE__REALTIME__TURN_DETECTION__SILENCE_DURATION_MS", "300")];
+    let env =
+        [("TRUNKLINE__INGEST__SECRET", "s3cret"), ("TRUNKLINE__REALTIME__TURN_DETECTION__SILENCE_DURATION_MS", "300")];
     let service = Service::with_model(&sim.url(), &env).await;
     let url = format!("ws://{}", service.media);
     let (wav, out) = (scratch("said.wav"), scratch("heard.wav"));
     let said = sound::decode(LineCodec::Pcmu, &sound::speech());
     sound::write_wav(&wav, &said);
-    let arguments = ["call", "--url", &url, "--call-id", "cli-1", "--wav", wav.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let arguments =
+        ["call", "--url", &url, "--call-id", "cli-1", "--wav", wav.to_str().unwrap(), "--out", out.to_str().unwrap()];
     let mut call = Process::start(&arguments, &[("TRUNKLINE_SECRET", "s3cret")]);
     assert_eq!(call.exit(PATIENCE * 2).await.code(), Some(0), "{}", call.stderr());
     let call = service.ended("cli-1").await;

@@ -85,7 +85,8 @@ impl Session {
             headers = known.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
             Ok(response)
         };
-        let socket = within(PATIENCE, "an upgrade", tokio_tungstenite::accept_hdr_async(socket, upgrade)).await.unwrap();
+        let socket =
+            within(PATIENCE, "an upgrade", tokio_tungstenite::accept_hdr_async(socket, upgrade)).await.unwrap();
         let (mut sink, mut stream) = socket.split();
         let (out, mut outbox) = mpsc::unbounded_channel::<Message>();
         let (sender, inbox) = mpsc::unbounded_channel();
@@ -175,8 +176,12 @@ impl Session {
 
     /// The caller's turn is over, as server VAD tells it.
     pub fn turn_over(&self, item: &str) {
-        self.send(json!({"type": "input_audio_buffer.speech_stopped", "event_id": "e", "audio_end_ms": 900, "item_id": item}));
-        self.send(json!({"type": "input_audio_buffer.committed", "event_id": "e", "previous_item_id": null, "item_id": item}));
+        self.send(
+            json!({"type": "input_audio_buffer.speech_stopped", "event_id": "e", "audio_end_ms": 900, "item_id": item}),
+        );
+        self.send(
+            json!({"type": "input_audio_buffer.committed", "event_id": "e", "previous_item_id": null, "item_id": item}),
+        );
         let item = json!({"id": item, "type": "message", "status": "completed", "role": "user",
             "content": [{"type": "input_audio", "transcript": null}]});
         self.send(json!({"type": "conversation.item.added", "event_id": "e", "previous_item_id": null, "item": item}));
@@ -194,12 +199,17 @@ impl Session {
     }
 
     pub fn item_added(&self, response: &str, item: &str) {
-        let object = json!({"id": item, "type": "message", "status": "in_progress", "role": "assistant", "content": []});
+        let object =
+            json!({"id": item, "type": "message", "status": "in_progress", "role": "assistant", "content": []});
         self.send(json!({"type": "response.output_item.added", "event_id": "e", "response_id": response,
             "output_index": 0, "item": object}));
-        self.send(json!({"type": "conversation.item.added", "event_id": "e", "previous_item_id": null, "item": object}));
-        self.send(json!({"type": "response.content_part.added", "event_id": "e", "response_id": response, "item_id": item,
-            "output_index": 0, "content_index": 0, "part": {"type": "audio", "transcript": ""}}));
+        self.send(
+            json!({"type": "conversation.item.added", "event_id": "e", "previous_item_id": null, "item": object}),
+        );
+        self.send(
+            json!({"type": "response.content_part.added", "event_id": "e", "response_id": response, "item_id": item,
+            "output_index": 0, "content_index": 0, "part": {"type": "audio", "transcript": ""}}),
+        );
     }
 
     pub fn words(&self, response: &str, item: &str, words: &str) {
@@ -208,17 +218,22 @@ impl Session {
     }
 
     pub fn audio_delta(&self, response: &str, item: &str, audio: &[u8]) {
-        self.send(json!({"type": "response.output_audio.delta", "event_id": "e", "response_id": response, "item_id": item,
-            "output_index": 0, "content_index": 0, "delta": base64_simd::STANDARD.encode_to_string(audio)}));
+        self.send(
+            json!({"type": "response.output_audio.delta", "event_id": "e", "response_id": response, "item_id": item,
+            "output_index": 0, "content_index": 0, "delta": base64_simd::STANDARD.encode_to_string(audio)}),
+        );
     }
 
     pub fn audio_done(&self, response: &str, item: &str) {
-        self.send(json!({"type": "response.output_audio.done", "event_id": "e", "response_id": response, "item_id": item,
-            "output_index": 0, "content_index": 0}));
+        self.send(
+            json!({"type": "response.output_audio.done", "event_id": "e", "response_id": response, "item_id": item,
+            "output_index": 0, "content_index": 0}),
+        );
     }
 
     pub fn response_done(&self, response: &str, item: &str, status: &str) {
-        let details = if status == "cancelled" { json!({"type": "cancelled", "reason": "turn_detected"}) } else { Value::Null };
+        let details =
+            if status == "cancelled" { json!({"type": "cancelled", "reason": "turn_detected"}) } else { Value::Null };
         self.send(json!({"type": "response.done", "event_id": "e", "response": {
             "object": "realtime.response", "id": response, "status": status, "status_details": details,
             "output": [{"id": item, "type": "message", "status": status, "role": "assistant", "content": []}]}}));

@@ -85,7 +85,8 @@ impl Phone {
         socket.set_nodelay(true).unwrap();
         let muted = Arc::new(AtomicBool::new(false));
         let line = Line { socket, muted: Arc::clone(&muted) };
-        let (socket, _) = within(PATIENCE, "the upgrade", tokio_tungstenite::client_async(request, line)).await.unwrap();
+        let (socket, _) =
+            within(PATIENCE, "the upgrade", tokio_tungstenite::client_async(request, line)).await.unwrap();
         let (mut sink, mut stream) = socket.split();
         let (out, mut outbox) = mpsc::unbounded_channel::<Message>();
         let (sender, inbox) = mpsc::unbounded_channel();

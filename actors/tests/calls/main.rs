@@ -11,12 +11,19 @@
 
 mod common;
 
+mod admission;
 mod barge_in;
 mod deaths;
 mod exactness;
 mod fallback;
 mod first_words;
+mod keys;
+mod many_calls;
+mod playout_ceiling;
+mod random_calls;
 mod re_attach;
 mod recovery;
 mod renewal;
+mod routes;
 mod spoken_turn;
+mod stalled_caller;

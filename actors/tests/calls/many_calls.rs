@@ -1,0 +1,91 @@
+//! Two hundred calls for ten minutes, the same every time.
+
+use std::cell::RefCell;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+use std::time::Duration;
+
+use trunkline_actors::link::{LinkAudio, LinkOut};
+
+use crate::common::{Bench, Caller, Model, Setup, run, sleep, sound};
+use trunkline_media::ModelFormat;
+
+const CALLS: usize = 200;
+const SECONDS: u64 = 600;
+
+/// Answers once in a while; some sessions die.
+async fn model(mut model: Model, mut rng: fastrand::Rng) {
+    model.set_up(3_600).await;
+    for n in 0..SECONDS / 20 {
+        sleep(rng.u64(15_000..25_000)).await;
+        model.look();
+        model.audio.clear();
+        if model.server.is_abandoned() {
+            return;
+        }
+        match rng.u8(..20) {
+            0 => return model.server.close(1011, "dies"),
+            1 => model.speech_started(),
+            _ => {
+                let portion = rng.usize(20..500) * 8;
+                model.speak(&format!("item_{n}"), &sound::pcmu(&sound::tone(440, 3_000)), portion);
+            }
+        }
+    }
+}
+
+async fn caller(bench: Bench, n: usize, hash: Rc<RefCell<Vec<u64>>>) {
+    sleep(n as u64 * 7).await;
+    let caller = Caller::call(&bench, &format!("call-{n}")).await;
+    // Every twentieth caller sends frames of 20 ms, the others what a gateway may send: a second at a time.
+    let (payload, ms) = if n % 20 == 0 { (sound::silence(1_000), 20) } else { (sound::silence(1_000), 1_000) };
+    for _ in 0..SECONDS {
+        caller.speak_in(&payload, ms).await;
+    }
+    caller.stop().await;
+    sleep(100).await;
+    let mut hasher = DefaultHasher::new();
+    for (at, out) in caller.heard.all() {
+        at.hash(&mut hasher);
+        match out {
+            LinkOut::Audio(LinkAudio::Frame(frame)) => frame.hash(&mut hasher),
+            other => format!("{other:?}").hash(&mut hasher),
+        }
+    }
+    caller.record.up.frames().hash(&mut hasher);
+    assert_eq!(caller.record.down.late_ticks() + caller.record.down.underruns(), 0);
+    assert!(caller.heard.frame_count() > 1_000);
+    hash.borrow_mut()[n] = hasher.finish();
+}
+
+fn all_of_them() -> Vec<u64> {
+    run(|| async {
+        fastrand::seed(7);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut setup = Setup::default().format(ModelFormat::Pcmu);
+        setup.limits.media_timeout = Duration::from_secs(3_600);
+        let bench = setup.start();
+        let transport = bench.transport.clone();
+        actix_rt::spawn(async move {
+            loop {
+                actix_rt::spawn(model(Model::over(transport.accepted().await), rng.fork()));
+            }
+        });
+        let hashes = Rc::new(RefCell::new(vec![0; CALLS]));
+        let callers: Vec<_> =
+            (0..CALLS).map(|n| actix_rt::spawn(caller(bench.clone(), n, Rc::clone(&hashes)))).collect();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        bench.empty().await;
+        assert_eq!(bench.registry.ended_by_reason()["caller_hangup"], CALLS as u64);
+        hashes.take()
+    })
+}
+
+#[test]
+fn two_hundred_calls_run_the_same_twice() {
+    let first = all_of_them();
+    assert_eq!(first, all_of_them());
+}
