@@ -126,6 +126,7 @@ fn main() -> ExitCode {
             if let Err(error) = std::fs::write(results().join("result.json"), format!("{json}\n")) {
                 eprintln!("result.json: {error}");
             }
+            eprintln!("result.json, service.log and sim.log are in {}", results().display());
             if report.failed_calls() > 0 || !smoke && report.unexplained() > 0 {
                 ExitCode::FAILURE
             } else {

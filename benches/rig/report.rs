@@ -163,6 +163,7 @@ impl Report {
         };
         let full = watched.samples.iter().find(loaded).copied().unwrap_or(first);
         let last = watched.samples.iter().rfind(loaded).copied().unwrap_or(full);
+        let half = watched.samples.iter().find(|sample| sample.at * 2 >= full.at + last.at).copied().unwrap_or(full);
         let span = (last.at - full.at).as_secs_f64().max(f64::EPSILON);
         let cores = |usage: fn(&Sample) -> Usage| (usage(&last).cpu_s - usage(&full).cpu_s) / span;
         let starved = |usage: fn(&Sample) -> Usage| (usage(&last).starved_s - usage(&full).starved_s) / span * 1_000.0;
@@ -242,12 +243,13 @@ impl Report {
             (
                 "its memory",
                 format!(
-                    "{:.1} MiB at the start, {:.1} after the ramp, {:.1} at the end, {peak:.1} at most: {:.0} KiB a call, then {:+.1} MiB",
+                    "{:.1} MiB at the start, {:.1} after the ramp, {:.1} at half-time, {:.1} at the end, {peak:.1} at most: {:.0} KiB a call in the end; {:+.1} MiB in the second half",
                     mib(&first),
                     mib(&full),
+                    mib(&half),
                     mib(&last),
-                    (mib(&full) - mib(&first)) * 1_024.0 / calls,
-                    mib(&last) - mib(&full)
+                    (mib(&last) - mib(&first)) * 1_024.0 / calls,
+                    mib(&last) - mib(&half)
                 ),
             ),
             ("simulator", format!("{:.1} % of a core; waited for a CPU {:.0} ms/s", sim * 100.0, starved(|s| s.sim))),
@@ -291,7 +293,7 @@ impl Report {
             "reconnects": served("/model/reconnects"), "fallbacks": served("/fallback/entered"),
             "bridgeP99WorstMs": {"up": bridge("/bridge/upMs/p99"), "down": bridge("/bridge/downMs/p99")},
             "service": {"corePercent": service * 100.0, "corePercentPerCall": service * 100.0 / calls, "starvedMsPerS": starved(|s| s.service),
-                "residentMiB": {"start": mib(&first), "afterRamp": mib(&full), "end": mib(&last), "peak": peak}},
+                "residentMiB": {"start": mib(&first), "afterRamp": mib(&full), "halfTime": mib(&half), "end": mib(&last), "peak": peak}},
             "simulator": {"corePercent": sim * 100.0, "starvedMsPerS": starved(|s| s.sim)},
             "generator": {"corePercent": own * 100.0, "ticks": ticks, "lateMs": {"p50": late[0], "p99": late[1], "max": late[2]},
                 "lateOver5Ms": count(&measures.late), "lateOver20Ms": count(&measures.very_late), "blockedFrames": count(&measures.blocked)},
