@@ -126,8 +126,11 @@ impl Downlink {
         self.gauge();
     }
 
-    /// The caller's own audio.
+    /// The caller's own audio. While he has no socket it is not kept: he would hear himself that much later ever after.
     pub fn echo(&mut self, now: Instant, payload: Bytes) {
+        if !self.is_attached() {
+            return;
+        }
         self.playout.push_live(now.into_std(), &Voice::Echo, payload);
         self.gauge();
     }

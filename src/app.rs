@@ -141,10 +141,10 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
         transport();
         App::new().app_data(data.clone()).configure(media_routes)
     })
-        .workers(workers)
-        .tcp_nodelay(true)
-        .shutdown_timeout(1)
-        .disable_signals();
+    .workers(workers)
+    .tcp_nodelay(true)
+    .shutdown_timeout(1)
+    .disable_signals();
     let server = match media_tls {
         None => server.listen(media)?,
         Some(config) => server.listen_rustls_0_23(media, config)?,

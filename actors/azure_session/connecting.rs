@@ -144,13 +144,10 @@ impl AzureSessionActor {
         let now = Instant::now();
         let mut effects = std::mem::take(&mut self.effects);
         let resume = self.live_since.is_some();
-        let ledger = std::mem::take(&mut self.ledger);
+        let mut ledger = std::mem::take(&mut self.ledger);
+        ledger.cleared(&std::mem::take(&mut self.cut_meanwhile));
         self.unproven &= ledger.waiting_for_answer();
         link.session.adopt(now.into_std(), ledger, resume, &mut effects);
-        let cut = std::mem::take(&mut self.cut_meanwhile);
-        if !cut.is_empty() {
-            link.session.cleared(now.into_std(), &cut, &mut effects);
-        }
         for digits in self.digits.drain(..) {
             link.session.user_text(now.into_std(), &super::handlers::keys_as_text(&digits), &mut effects);
         }

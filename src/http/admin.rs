@@ -20,11 +20,13 @@ pub(crate) async fn require_token(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let open = matches!(request.path(), "/healthz" | "/readyz");
-    let admitted = request.app_data::<web::Data<Shared>>().is_some_and(|shared| shared.admin.admits_headers(request.headers()));
+    let admitted =
+        request.app_data::<web::Data<Shared>>().is_some_and(|shared| shared.admin.admits_headers(request.headers()));
     if open || admitted {
         return Ok(next.call(request).await?.map_into_left_body());
     }
-    let refusal = refuse(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token (admin.token) is needed as bearer token");
+    let refusal =
+        refuse(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token (admin.token) is needed as bearer token");
     Ok(request.into_response(HttpResponse::from(refusal)).map_into_right_body())
 }
 
@@ -57,7 +59,11 @@ pub(crate) async fn list(shared: web::Data<Shared>, query: web::Query<ListQuery>
 }
 
 /// `GET /admin/calls/{id}`: with timeline and histograms.
-pub(crate) async fn one(shared: web::Data<Shared>, id: web::Path<String>, query: web::Query<ListQuery>) -> HttpResponse {
+pub(crate) async fn one(
+    shared: web::Data<Shared>,
+    id: web::Path<String>,
+    query: web::Query<ListQuery>,
+) -> HttpResponse {
     match shared.registry.find(&id) {
         Some(Seen { record, age }) => HttpResponse::Ok().json(record.detail(age, query.reveals(&shared))),
         None => no_such_call(&id).into(),
@@ -81,7 +87,9 @@ pub(crate) async fn hang_up(shared: web::Data<Shared>, id: web::Path<String>) ->
     let call_id = seen.record.id.clone();
     match shared.supervisor.send(EndCall::now(call_id, EndReason::OperatorHangup)).await {
         Ok(true) => HttpResponse::Accepted().json(json!({"callId": seen.record.id.as_str()})),
-        Ok(false) => refuse(StatusCode::CONFLICT, "already_ended", format!("the call {} is over", seen.record.id)).into(),
+        Ok(false) => {
+            refuse(StatusCode::CONFLICT, "already_ended", format!("the call {} is over", seen.record.id)).into()
+        }
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the supervisor does not answer").into(),
     }
 }

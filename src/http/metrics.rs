@@ -20,9 +20,9 @@ type Labels<const N: usize> = [(&'static str, String); N];
 pub(crate) async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     let mut text = String::new();
     match encode(&mut text, &gather(&shared)) {
-        Ok(()) => HttpResponse::Ok()
-            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-            .body(text),
+        Ok(()) => {
+            HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text)
+        }
         Err(_) => HttpResponse::InternalServerError().finish(),
     }
 }
@@ -39,7 +39,9 @@ fn gather(shared: &Shared) -> Registry {
     for seen in &live {
         *by_state.entry(seen.record.state().as_str()).or_default() += 1;
     }
-    for state in [CallState::Announced, CallState::Connecting, CallState::Active, CallState::Fallback, CallState::Ending] {
+    for state in
+        [CallState::Announced, CallState::Connecting, CallState::Active, CallState::Fallback, CallState::Ending]
+    {
         let count = by_state.get(state.as_str()).copied().unwrap_or_default();
         calls.get_or_create(&[("state", state.as_str().to_owned())]).set(count);
     }
@@ -64,12 +66,28 @@ fn gather(shared: &Shared) -> Registry {
         dropped.get_or_create(&[("direction", direction.to_owned()), ("place", place.to_owned())]).inc_by(count);
     }
     registry.register("frames_dropped", "Frames of 20 ms lost, by place", dropped);
-    registry.register("underruns", "Due ticks with an unfinished item and nothing queued", ConstCounter::new(totals.underruns));
-    registry.register("late_ticks", "Ticks of playout clocks that came late by more than one", ConstCounter::new(totals.late_ticks));
+    registry.register(
+        "underruns",
+        "Due ticks with an unfinished item and nothing queued",
+        ConstCounter::new(totals.underruns),
+    );
+    registry.register(
+        "late_ticks",
+        "Ticks of playout clocks that came late by more than one",
+        ConstCounter::new(totals.late_ticks),
+    );
     registry.register("model_responses", "Responses of the model", ConstCounter::new(totals.responses));
     registry.register("model_interruptions", "Responses a caller interrupted", ConstCounter::new(totals.interruptions));
-    registry.register("model_reconnects", "Sessions opened in the place of another", ConstCounter::new(totals.reconnects));
-    registry.register("fallback_entered", "Outages of a call's model session", ConstCounter::new(totals.fallback_entered));
+    registry.register(
+        "model_reconnects",
+        "Sessions opened in the place of another",
+        ConstCounter::new(totals.reconnects),
+    );
+    registry.register(
+        "fallback_entered",
+        "Outages of a call's model session",
+        ConstCounter::new(totals.fallback_entered),
+    );
     registry.register("fallback_prompts", "Keep-alive prompts played", ConstCounter::new(totals.prompts));
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry

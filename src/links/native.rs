@@ -122,7 +122,9 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_answered() {
-        for text in ["", "hello", "MEDIA_START connection_id:x", "[]", "{}", r#"{"type":"nonsense"}"#, r#"{"type":"dtmf"}"#] {
+        for text in
+            ["", "hello", "MEDIA_START connection_id:x", "[]", "{}", r#"{"type":"nonsense"}"#, r#"{"type":"dtmf"}"#]
+        {
             assert!(matches!(parse(text), CallerEvent::Bad { code: "bad_message", .. }), "{text}");
         }
         for digit in ["", "12", "x", "é"] {

@@ -49,6 +49,22 @@ fn the_echo_is_not_late_for_long() {
 }
 
 #[test]
+fn the_echo_of_an_outage_is_not_kept() {
+    run(|| async {
+        let bench = Setup::default().start();
+        let before = Caller::dial(&bench, "back", Dial::to("6001")).await;
+        before.speak(&sound::silence(300)).await;
+        before.say(CallerEvent::Lost).await;
+        sleep(2_000).await;
+        let after = Caller::dial(&bench, "back", Dial::to("6001")).await;
+        let at = now_ms();
+        after.speak(&sound::pcmu(&sound::tone(500, 300))).await;
+        let loud = after.heard.frames().into_iter().find(|(_, frame)| sound::level(frame) > 2_000.0).unwrap().0;
+        assert!(loud - at <= 120, "{} ms", loud - at);
+    });
+}
+
+#[test]
 fn a_rejected_call_is_told_so() {
     run(|| async {
         let bench = Setup::default().start();

@@ -148,12 +148,7 @@ impl FallbackPolicy {
     /// The policy of a call that has not begun to connect.
     #[must_use]
     pub fn new(settings: FallbackSettings) -> Self {
-        let FallbackSettings {
-            prompts,
-            pause,
-            max_duration,
-            first_connect_grace,
-        } = settings;
+        let FallbackSettings { prompts, pause, max_duration, first_connect_grace } = settings;
         Self {
             settings: FallbackSettings {
                 prompts,
@@ -181,9 +176,7 @@ impl FallbackPolicy {
         match input {
             FallbackInput::Connecting => {
                 if matches!(self.phase, Phase::Idle) && !self.ever_ready {
-                    self.phase = Phase::Connecting {
-                        until: now + self.settings.first_connect_grace,
-                    };
+                    self.phase = Phase::Connecting { until: now + self.settings.first_connect_grace };
                 }
             }
             FallbackInput::Ready => self.ready(out),
@@ -223,9 +216,7 @@ impl FallbackPolicy {
             self.prompt_due = Some(now);
         }
         match self.phase {
-            Phase::Connecting { until } if now >= until => {
-                self.enter(now, "connecting".to_owned(), out)
-            }
+            Phase::Connecting { until } if now >= until => self.enter(now, "connecting".to_owned(), out),
             Phase::Goodbye { until } if now >= until => return self.over(out),
             _ => {}
         }
@@ -241,9 +232,7 @@ impl FallbackPolicy {
     fn ready(&mut self, out: &mut Vec<FallbackAction>) {
         match self.phase {
             Phase::Idle | Phase::Connecting { .. } => {}
-            Phase::Outage { .. } => {
-                out.extend([FallbackAction::StopPrompts, FallbackAction::Recovered])
-            }
+            Phase::Outage { .. } => out.extend([FallbackAction::StopPrompts, FallbackAction::Recovered]),
             // The caller has been told goodbye: too late.
             Phase::Goodbye { .. } | Phase::Over => return,
         }
@@ -252,13 +241,7 @@ impl FallbackPolicy {
         self.state = FallbackState::Idle;
     }
 
-    fn lost(
-        &mut self,
-        now: Instant,
-        permanent: bool,
-        reason: String,
-        out: &mut Vec<FallbackAction>,
-    ) {
+    fn lost(&mut self, now: Instant, permanent: bool, reason: String, out: &mut Vec<FallbackAction>) {
         match &mut self.phase {
             Phase::Idle | Phase::Connecting { .. } => self.enter(now, reason, out),
             Phase::Outage { reason: last, .. } => *last = reason,
@@ -270,13 +253,8 @@ impl FallbackPolicy {
     }
 
     fn enter(&mut self, now: Instant, reason: String, out: &mut Vec<FallbackAction>) {
-        out.push(FallbackAction::Entered {
-            reason: reason.clone(),
-        });
-        self.phase = Phase::Outage {
-            reason,
-            until: now + self.settings.max_duration,
-        };
+        out.push(FallbackAction::Entered { reason: reason.clone() });
+        self.phase = Phase::Outage { reason, until: now + self.settings.max_duration };
         self.state = FallbackState::Media;
         // One of the last outage may still be ending its sentence: then the pause follows it, as ever.
         self.prompt_due = Some(now).filter(|_| self.prompt_guard.is_none());
@@ -298,17 +276,12 @@ impl FallbackPolicy {
     }
 
     fn give_up(&mut self, now: Instant, out: &mut Vec<FallbackAction>) {
-        let goodbye = Phase::Goodbye {
-            until: now + GOODBYE_GUARD,
-        };
+        let goodbye = Phase::Goodbye { until: now + GOODBYE_GUARD };
         if let Phase::Outage { reason, .. } = std::mem::replace(&mut self.phase, goodbye) {
             self.state = FallbackState::GaveUp;
             self.prompt_guard = None;
             self.prompt_due = None;
-            out.extend([
-                FallbackAction::GaveUp { reason },
-                FallbackAction::PlayGoodbye,
-            ]);
+            out.extend([FallbackAction::GaveUp { reason }, FallbackAction::PlayGoodbye]);
         }
     }
 

@@ -29,9 +29,7 @@ pub enum BadGlob {
         length: usize,
     },
     /// A blank or control character, which no number has: surely a typing error.
-    #[error(
-        "pattern {value:?} contains {found:?}, allowed are numbers with * (any run) and ? (one character)"
-    )]
+    #[error("pattern {value:?} contains {found:?}, allowed are numbers with * (any run) and ? (one character)")]
     BadCharacter {
         /// The whole pattern as given (never longer than 256 bytes).
         value: String,
@@ -53,24 +51,15 @@ impl Glob {
             return Err(BadGlob::TooLong { length: text.len() });
         }
         if let Some(found) = text.chars().find(|c| c.is_whitespace() || c.is_control()) {
-            return Err(BadGlob::BadCharacter {
-                value: text.to_owned(),
-                found,
-            });
+            return Err(BadGlob::BadCharacter { value: text.to_owned(), found });
         }
-        Ok(Self {
-            text: text.to_owned(),
-            chars: text.chars().collect(),
-        })
+        Ok(Self { text: text.to_owned(), chars: text.chars().collect() })
     }
 
     /// The pattern `*`.
     #[must_use]
     pub fn any() -> Self {
-        Self {
-            text: "*".to_owned(),
-            chars: vec!['*'],
-        }
+        Self { text: "*".to_owned(), chars: vec!['*'] }
     }
 
     /// Whether the pattern matches the whole of `text`, case and all.
@@ -184,11 +173,7 @@ mod tests {
             ("?", "ü", true),
         ];
         for (pattern, text, expected) in table {
-            assert_eq!(
-                Glob::parse(pattern).unwrap().matches(text),
-                expected,
-                "{pattern} on {text:?}"
-            );
+            assert_eq!(Glob::parse(pattern).unwrap().matches(text), expected, "{pattern} on {text:?}");
         }
     }
 
@@ -201,39 +186,18 @@ mod tests {
     #[test]
     fn refuses_and_says_why() {
         assert_eq!(Glob::parse(""), Err(BadGlob::Empty));
-        assert_eq!(
-            Glob::parse(&"1".repeat(257)),
-            Err(BadGlob::TooLong { length: 257 })
-        );
+        assert_eq!(Glob::parse(&"1".repeat(257)), Err(BadGlob::TooLong { length: 257 }));
         for bad in [" ", "60 01", "6001\n", "\u{7f}"] {
-            assert!(
-                matches!(Glob::parse(bad), Err(BadGlob::BadCharacter { .. })),
-                "{bad:?}"
-            );
+            assert!(matches!(Glob::parse(bad), Err(BadGlob::BadCharacter { .. })), "{bad:?}");
         }
         assert!(serde_json::from_str::<Glob>(r#""""#).is_err());
-        assert_eq!(
-            serde_json::from_str::<Glob>(r#""+1*""#)
-                .unwrap()
-                .to_string(),
-            "+1*"
-        );
+        assert_eq!(serde_json::from_str::<Glob>(r#""+1*""#).unwrap().to_string(), "+1*");
     }
 
     #[test]
     fn only_stars_match_everything() {
-        for (pattern, expected) in [
-            ("*", true),
-            ("***", true),
-            ("?*", false),
-            ("*1", false),
-            ("6001", false),
-        ] {
-            assert_eq!(
-                Glob::parse(pattern).unwrap().matches_everything(),
-                expected,
-                "{pattern}"
-            );
+        for (pattern, expected) in [("*", true), ("***", true), ("?*", false), ("*1", false), ("6001", false)] {
+            assert_eq!(Glob::parse(pattern).unwrap().matches_everything(), expected, "{pattern}");
         }
         assert!(Glob::any().matches_everything());
     }

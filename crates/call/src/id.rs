@@ -28,9 +28,7 @@ pub enum BadCallId {
         length: usize,
     },
     /// A character outside the alphabet.
-    #[error(
-        "call id {value:?} contains {found:?}, allowed are 1 to {MAX_LENGTH} of A-Za-z0-9._:@-"
-    )]
+    #[error("call id {value:?} contains {found:?}, allowed are 1 to {MAX_LENGTH} of A-Za-z0-9._:@-")]
     BadCharacter {
         /// The whole id as given (never longer than 128 bytes).
         value: String,
@@ -52,10 +50,7 @@ impl CallId {
             return Err(BadCallId::TooLong { length: text.len() });
         }
         match text.chars().find(|&c| !is_allowed(c)) {
-            Some(found) => Err(BadCallId::BadCharacter {
-                value: text.to_owned(),
-                found,
-            }),
+            Some(found) => Err(BadCallId::BadCharacter { value: text.to_owned(), found }),
             None => Ok(Self(text.into())),
         }
     }
@@ -149,26 +144,14 @@ mod tests {
     #[test]
     fn refuses_and_says_why() {
         assert_eq!(CallId::parse(""), Err(BadCallId::Empty));
-        assert_eq!(
-            CallId::parse(&"x".repeat(129)),
-            Err(BadCallId::TooLong { length: 129 })
-        );
+        assert_eq!(CallId::parse(&"x".repeat(129)), Err(BadCallId::TooLong { length: 129 }));
         for bad in ["a b", "a/b", "a|b", "ä", "a\n", "a%20", "a+b", "\u{0}"] {
             let error = CallId::parse(bad).unwrap_err();
-            assert!(
-                matches!(error, BadCallId::BadCharacter { .. }),
-                "{bad:?}: {error}"
-            );
+            assert!(matches!(error, BadCallId::BadCharacter { .. }), "{bad:?}: {error}");
         }
         let text = CallId::parse("a\nb").unwrap_err().to_string();
-        assert!(
-            text.contains(r#""a\nb""#) && text.contains("A-Za-z0-9._:@-"),
-            "{text}"
-        );
-        assert!(
-            !text.contains('\n'),
-            "a line break in an id must not break the log line"
-        );
+        assert!(text.contains(r#""a\nb""#) && text.contains("A-Za-z0-9._:@-"), "{text}");
+        assert!(!text.contains('\n'), "a line break in an id must not break the log line");
     }
 
     #[test]
@@ -178,14 +161,8 @@ mod tests {
         for id in &ids {
             assert_eq!(&CallId::parse(id.as_str()).unwrap(), id);
         }
-        assert_eq!(
-            CallId::from_random(0).as_str(),
-            "00000000-0000-4000-8000-000000000000"
-        );
-        assert_eq!(
-            CallId::from_random(u128::MAX).as_str(),
-            "ffffffff-ffff-4fff-bfff-ffffffffffff"
-        );
+        assert_eq!(CallId::from_random(0).as_str(), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(CallId::from_random(u128::MAX).as_str(), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 
     #[test]

@@ -17,8 +17,7 @@ pub mod token;
 
 pub use digits::{DigitCollector, KEY_QUIET, MAX_KEYS};
 pub use fallback::{
-    FallbackAction, FallbackInput, FallbackPolicy, FallbackSettings, FallbackState, GOODBYE_GUARD,
-    PROMPT_GUARD,
+    FallbackAction, FallbackInput, FallbackPolicy, FallbackSettings, FallbackState, GOODBYE_GUARD, PROMPT_GUARD,
 };
 pub use glob::{BadGlob, Glob};
 pub use id::{BadCallId, CallId};
@@ -26,10 +25,9 @@ pub use limits::CallLimits;
 pub use number::mask_number;
 pub use pace::{Backoff, ConnectGate};
 pub use record::{
-    BridgeStats, BridgeView, CallDetail, CallFacts, CallRecord, CallState, CallView, Direction,
-    DownView, DropPlace, DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView,
-    LegStats, MAX_NOTE_BYTES, MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView,
-    QuantilesView, TimelineEntry, UpView,
+    BridgeStats, BridgeView, CallDetail, CallFacts, CallRecord, CallState, CallView, Direction, DownView, DropPlace,
+    DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, MAX_NOTE_BYTES,
+    MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, TimelineEntry, UpView,
 };
 pub use route::{ModelRoute, Route, RouteKind, RouteTable};
 pub use termination::{CallResult, EndReason, Termination};

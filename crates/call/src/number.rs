@@ -4,12 +4,7 @@
 pub fn mask_number(number: &str) -> String {
     // Of an address only the user part is the number: its host has digits too.
     let user = number.split(['@', ';']).next().unwrap_or_default();
-    let mut last: Vec<char> = user
-        .chars()
-        .rev()
-        .filter(char::is_ascii_digit)
-        .take(4)
-        .collect();
+    let mut last: Vec<char> = user.chars().rev().filter(char::is_ascii_digit).take(4).collect();
     last.reverse();
     let mut masked = "***".to_owned();
     masked.extend(last);

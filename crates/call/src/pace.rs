@@ -21,23 +21,14 @@ impl Backoff {
     /// Like [`Backoff::new`] with a given source of chance, for runs that must repeat.
     #[must_use]
     pub fn with_rng(first: Duration, max: Duration, rng: fastrand::Rng) -> Self {
-        Self {
-            first,
-            max,
-            current: first.min(max),
-            rng,
-        }
+        Self { first, max, current: first.min(max), rng }
     }
 
     /// How long to wait before the next attempt.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it never ends, so an Option would be a lie"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "it never ends, so an Option would be a lie")]
     pub fn next(&mut self) -> Duration {
         let share = 0.5 + self.rng.f64() / 2.0;
-        let wait =
-            Duration::try_from_secs_f64(self.current.as_secs_f64() * share).unwrap_or(self.current);
+        let wait = Duration::try_from_secs_f64(self.current.as_secs_f64() * share).unwrap_or(self.current);
         self.current = self.current.saturating_mul(2).min(self.max);
         wait.min(self.max)
     }
@@ -68,28 +59,17 @@ impl ConnectGate {
         let per_second = u64::from(per_second.max(1));
         let interval_ns = 1_000_000_000_u64.div_ceil(per_second);
         let burst = (per_second / 10).max(1);
-        Self {
-            epoch,
-            interval_ns,
-            burst_ns: interval_ns * (burst - 1),
-            next_ns: AtomicU64::new(0),
-        }
+        Self { epoch, interval_ns, burst_ns: interval_ns * (burst - 1), next_ns: AtomicU64::new(0) }
     }
 
     /// Takes the next place in the queue: when this connect may start, never before `now`.
     /// A place taken is used up, whether the connect happens or not.
     pub fn reserve(&self, now: Instant) -> Instant {
-        let now_ns =
-            u64::try_from(now.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX);
+        let now_ns = u64::try_from(now.saturating_duration_since(self.epoch).as_nanos()).unwrap_or(u64::MAX);
         let after = |next: u64| next.max(now_ns).saturating_add(self.interval_ns);
-        let taken = self
-            .next_ns
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                Some(after(next))
-            });
+        let taken = self.next_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(after(next)));
         let place = taken.unwrap_or_else(|unchanged| unchanged);
         let wait_ns = place.saturating_sub(self.burst_ns).saturating_sub(now_ns);
-        now.checked_add(Duration::from_nanos(wait_ns))
-            .unwrap_or(now)
+        now.checked_add(Duration::from_nanos(wait_ns)).unwrap_or(now)
     }
 }

@@ -13,8 +13,8 @@ use crate::{CallId, Termination};
 
 pub use stats::{BridgeStats, DropPlace, FallbackStats, LegStats, ModelStats, ModelStatus};
 pub use view::{
-    BridgeView, CallDetail, CallView, DownView, DropsView, FallbackView, HistogramsView,
-    LatencyView, ModelView, QuantilesView, UpView,
+    BridgeView, CallDetail, CallView, DownView, DropsView, FallbackView, HistogramsView, LatencyView, ModelView,
+    QuantilesView, UpView,
 };
 
 /// Most entries of a call's timeline.
@@ -163,10 +163,7 @@ impl CallRecord {
             model: ModelStats::default(),
             bridge: BridgeStats::default(),
             fallback: FallbackStats::default(),
-            cold: Mutex::new(Cold {
-                started_unix_ms,
-                ..Cold::default()
-            }),
+            cold: Mutex::new(Cold { started_unix_ms, ..Cold::default() }),
         }
     }
 
@@ -266,9 +263,6 @@ impl CallRecord {
 impl fmt::Debug for CallRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Numbers are left out: a debug line must not unmask them.
-        f.debug_struct("CallRecord")
-            .field("id", &self.id)
-            .field("state", &self.state())
-            .finish_non_exhaustive()
+        f.debug_struct("CallRecord").field("id", &self.id).field("state", &self.state()).finish_non_exhaustive()
     }
 }

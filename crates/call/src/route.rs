@@ -72,10 +72,7 @@ mod tests {
     use super::*;
 
     fn table(patterns: &[&str]) -> RouteTable {
-        let route = |pattern: &&str| Route {
-            pattern: Glob::parse(pattern).unwrap(),
-            kind: RouteKind::Echo,
-        };
+        let route = |pattern: &&str| Route { pattern: Glob::parse(pattern).unwrap(), kind: RouteKind::Echo };
         RouteTable(patterns.iter().map(route).collect())
     }
 
@@ -91,38 +88,22 @@ mod tests {
             (None, Some(3)),
         ];
         for (number, expected) in cases {
-            assert_eq!(
-                routes.choose_index(number).map(|(index, _)| index),
-                expected,
-                "{number:?}"
-            );
+            assert_eq!(routes.choose_index(number).map(|(index, _)| index), expected, "{number:?}");
         }
-        assert_eq!(
-            routes.choose(Some("6002")).unwrap().pattern.as_str(),
-            "60??"
-        );
+        assert_eq!(routes.choose(Some("6002")).unwrap().pattern.as_str(), "60??");
     }
 
     #[test]
     fn no_match_is_none() {
         let routes = table(&["6001", "?*"]);
-        assert_eq!(
-            routes.choose(None),
-            None,
-            "a pattern that wants a digit is not for a call without a number"
-        );
+        assert_eq!(routes.choose(None), None, "a pattern that wants a digit is not for a call without a number");
         assert_eq!(table(&["6001"]).choose(Some("6002")), None);
         assert_eq!(RouteTable::default().choose(Some("6001")), None);
     }
 
     #[test]
     fn kinds_have_the_names_of_the_configuration() {
-        let names = [
-            RouteKind::Model(ModelRoute::default()),
-            RouteKind::Echo,
-            RouteKind::Reject,
-        ]
-        .map(|k| k.name());
+        let names = [RouteKind::Model(ModelRoute::default()), RouteKind::Echo, RouteKind::Reject].map(|k| k.name());
         assert_eq!(names, ["model", "echo", "reject"]);
     }
 }

@@ -104,12 +104,7 @@ pub enum CallResult {
 
 impl CallResult {
     /// Every result.
-    pub const ALL: [Self; 4] = [
-        Self::Success,
-        Self::ClientError,
-        Self::ServerError,
-        Self::UpstreamError,
-    ];
+    pub const ALL: [Self; 4] = [Self::Success, Self::ClientError, Self::ServerError, Self::UpstreamError];
 
     /// The result as it stands in JSON, log and metrics.
     #[must_use]
@@ -142,10 +137,7 @@ impl Termination {
     /// The ending that belongs to `reason`.
     #[must_use]
     pub const fn new(reason: EndReason) -> Self {
-        Self {
-            result: reason.result(),
-            reason,
-        }
+        Self { result: reason.result(), reason }
     }
 }
 
@@ -180,10 +172,7 @@ mod tests {
             assert_eq!(reason.to_string(), name);
             assert_eq!(Termination::from(reason), Termination { result, reason });
             assert_eq!(serde_json::to_value(reason).unwrap(), name);
-            assert_eq!(
-                serde_json::from_value::<EndReason>(name.into()).unwrap(),
-                reason
-            );
+            assert_eq!(serde_json::from_value::<EndReason>(name.into()).unwrap(), reason);
         }
     }
 

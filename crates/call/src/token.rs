@@ -15,9 +15,6 @@ mod tests {
 
     #[test]
     fn joins_the_three_parts() {
-        assert_eq!(
-            mac_input("call-1", "media", 1_790_000_000),
-            "call-1|media|1790000000"
-        );
+        assert_eq!(mac_input("call-1", "media", 1_790_000_000), "call-1|media|1790000000");
     }
 }

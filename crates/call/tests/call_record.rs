@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use trunkline_call::{
-    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, MAX_NOTE_BYTES,
-    MAX_TIMELINE_ENTRIES, Termination,
+    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, MAX_NOTE_BYTES, MAX_TIMELINE_ENTRIES,
+    Termination,
 };
 
 const fn ms(ms: u64) -> Duration {
@@ -42,21 +42,12 @@ fn full_facts() -> CallFacts {
 #[test]
 fn an_ended_call_stays_ended() {
     let record = record();
-    assert!(
-        !record.set_state(CallState::Ended),
-        "only end() ends a call"
-    );
-    assert_eq!(
-        (record.state(), record.ended()),
-        (CallState::Announced, None)
-    );
+    assert!(!record.set_state(CallState::Ended), "only end() ends a call");
+    assert_eq!((record.state(), record.ended()), (CallState::Announced, None));
     assert!(record.end(EndReason::NoMedia.into(), ms(30_000)));
     assert!(!record.set_state(CallState::Active));
     assert!(!record.end(EndReason::Internal.into(), ms(40_000)));
-    assert_eq!(
-        record.ended(),
-        Some((Termination::new(EndReason::NoMedia), ms(30_000)))
-    );
+    assert_eq!(record.ended(), Some((Termination::new(EndReason::NoMedia), ms(30_000))));
     assert_eq!(record.state(), CallState::Ended);
 }
 
@@ -70,14 +61,8 @@ fn the_first_ending_wins_among_threads() {
                 barrier.wait();
                 record.end(reason.into(), ms(1)).then_some(reason)
             };
-            let threads: Vec<_> = EndReason::ALL
-                .into_iter()
-                .map(|reason| scope.spawn(move || end(reason)))
-                .collect();
-            threads
-                .into_iter()
-                .filter_map(|thread| thread.join().unwrap())
-                .collect()
+            let threads: Vec<_> = EndReason::ALL.into_iter().map(|reason| scope.spawn(move || end(reason))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
         });
         let (termination, _) = record.ended().unwrap();
         assert_eq!(winners, [termination.reason]);
@@ -86,22 +71,10 @@ fn the_first_ending_wins_among_threads() {
 
 #[test]
 fn what_is_known_first_stays() {
-    let mut facts = CallFacts {
-        from: Some("+1".to_owned()),
-        ..CallFacts::default()
-    };
+    let mut facts = CallFacts { from: Some("+1".to_owned()), ..CallFacts::default() };
     facts.learn(full_facts());
-    assert_eq!(
-        facts,
-        CallFacts {
-            from: Some("+1".to_owned()),
-            ..full_facts()
-        }
-    );
-    facts.learn(CallFacts {
-        to: Some("+2".to_owned()),
-        ..CallFacts::default()
-    });
+    assert_eq!(facts, CallFacts { from: Some("+1".to_owned()), ..full_facts() });
+    facts.learn(CallFacts { to: Some("+2".to_owned()), ..CallFacts::default() });
     assert_eq!(facts.to.as_deref(), Some("+15557654321"));
 }
 
@@ -124,32 +97,20 @@ fn the_timeline_is_bounded_and_counts_what_is_left_out() {
     let json = serde_json::to_value(record.detail(ms(0), false)).unwrap();
     let timeline = json["timeline"].as_array().unwrap();
     assert_eq!(timeline.len(), MAX_TIMELINE_ENTRIES);
-    assert_eq!(
-        timeline[0],
-        json!({"atMs": 0, "kind": "barge_in", "text": "item 0"})
-    );
-    assert_eq!(
-        timeline[MAX_TIMELINE_ENTRIES - 1]["atMs"],
-        MAX_TIMELINE_ENTRIES as u64 - 1
-    );
+    assert_eq!(timeline[0], json!({"atMs": 0, "kind": "barge_in", "text": "item 0"}));
+    assert_eq!(timeline[MAX_TIMELINE_ENTRIES - 1]["atMs"], MAX_TIMELINE_ENTRIES as u64 - 1);
     assert_eq!(json["timelineDropped"], 20);
 }
 
 #[test]
 fn a_long_note_is_cut_between_characters() {
     let record = record();
-    for (text, whole) in [
-        ("x".repeat(MAX_NOTE_BYTES), true),
-        ("ä".repeat(MAX_NOTE_BYTES), false),
-        ("x€".repeat(400), false),
-    ] {
+    for (text, whole) in
+        [("x".repeat(MAX_NOTE_BYTES), true), ("ä".repeat(MAX_NOTE_BYTES), false), ("x€".repeat(400), false)]
+    {
         record.note(0, "transcript", text.clone());
         let kept = record.detail(ms(0), false).timeline.pop().unwrap().text;
-        assert!(
-            kept.len() <= MAX_NOTE_BYTES && kept.len() > MAX_NOTE_BYTES - 8,
-            "{}",
-            kept.len()
-        );
+        assert!(kept.len() <= MAX_NOTE_BYTES && kept.len() > MAX_NOTE_BYTES - 8, "{}", kept.len());
         assert_eq!(kept == text, whole);
         assert!(text.starts_with(kept.trim_end_matches('…')));
     }
@@ -203,10 +164,7 @@ fn counters_lose_nothing_among_threads() {
     });
     assert_eq!((record.up.frames(), record.down.dropped()), (4_000, 8_000));
     let detail = record.detail(ms(0), false);
-    assert_eq!(
-        detail.timeline.len() as u64 + detail.timeline_dropped,
-        4_000
-    );
+    assert_eq!(detail.timeline.len() as u64 + detail.timeline_dropped, 4_000);
 }
 
 #[test]
@@ -215,15 +173,11 @@ fn a_panic_under_the_lock_loses_nothing() {
     record.update(|facts| facts.learn(full_facts()));
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        record.update(|_| panic!("an actor's fault"))
-    }));
+    let result =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| record.update(|_| panic!("an actor's fault"))));
     std::panic::set_hook(hook);
     assert!(result.is_err());
     assert_eq!(record.facts(), full_facts());
     assert!(record.end(EndReason::Internal.into(), ms(5)));
-    assert_eq!(
-        record.view(ms(0), false).end_reason,
-        Some(EndReason::Internal)
-    );
+    assert_eq!(record.view(ms(0), false).end_reason, Some(EndReason::Internal));
 }

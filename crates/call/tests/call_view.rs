@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use trunkline_call::{
-    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, FallbackState,
-    ModelStatus,
+    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, FallbackState, ModelStatus,
 };
 
 const STARTED: u64 = 1_795_428_000_250;
@@ -53,10 +52,7 @@ fn a_new_call_shows_every_key() {
         r#""bridge":{"upMs":{"p50":null,"p99":null},"downMs":{"p50":null,"p99":null}},"#,
         r#""fallback":{"state":"idle","entered":0,"prompts":0}}"#,
     );
-    assert_eq!(
-        serde_json::to_string(&record().view(ms(1_500), false)).unwrap(),
-        golden
-    );
+    assert_eq!(serde_json::to_string(&record().view(ms(1_500), false)).unwrap(), golden);
 }
 
 /// A call with something at every key.
@@ -80,10 +76,7 @@ fn busy() -> CallRecord {
     record.model.add_reconnect();
     (0..3).for_each(|_| record.model.add_response());
     record.model.add_interruption();
-    [400, 500, 650]
-        .map(ms)
-        .into_iter()
-        .for_each(|latency| record.model.record_latency(latency));
+    [400, 500, 650].map(ms).into_iter().for_each(|latency| record.model.record_latency(latency));
     record.bridge.up.record(Duration::from_micros(300));
     record.bridge.down.record(Duration::from_micros(900));
     record.fallback.set_state(FallbackState::Media);
@@ -94,17 +87,9 @@ fn busy() -> CallRecord {
 
 /// Takes the number at `pointer` out and checks it: the histograms are exact to 5 %.
 fn take_about(json: &mut Value, pointer: &str, expected: f64) {
-    let place = json
-        .pointer_mut(pointer)
-        .unwrap_or_else(|| panic!("{pointer} is missing"));
-    let found = place
-        .take()
-        .as_f64()
-        .unwrap_or_else(|| panic!("{pointer} is no number"));
-    assert!(
-        (found - expected).abs() <= expected * 0.05 + 0.001,
-        "{pointer} is {found}, not about {expected}"
-    );
+    let place = json.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is missing"));
+    let found = place.take().as_f64().unwrap_or_else(|| panic!("{pointer} is no number"));
+    assert!((found - expected).abs() <= expected * 0.05 + 0.001, "{pointer} is {found}, not about {expected}");
 }
 
 #[test]
@@ -139,19 +124,13 @@ fn a_busy_call_shows_what_was_counted() {
 fn numbers_are_shown_only_on_demand() {
     let record = busy();
     let shown = record.view(ms(0), true);
-    assert_eq!(
-        (shown.from.as_deref(), shown.to.as_deref()),
-        (Some("+15551234567"), Some("+15557654321"))
-    );
+    assert_eq!((shown.from.as_deref(), shown.to.as_deref()), (Some("+15551234567"), Some("+15557654321")));
     for text in [
         serde_json::to_string(&record.view(ms(0), false)).unwrap(),
         serde_json::to_string(&record.detail(ms(0), false)).unwrap(),
         format!("{record:?}"),
     ] {
-        assert!(
-            !text.contains("555123") && !text.contains("555765"),
-            "{text}"
-        );
+        assert!(!text.contains("555123") && !text.contains("555765"), "{text}");
     }
 }
 
@@ -163,14 +142,8 @@ fn an_ended_call_keeps_its_length_and_has_no_rate() {
     assert_eq!(json["state"], "ended");
     assert_eq!(json["endReason"], "caller_hangup");
     assert_eq!(json["durationMs"], 70_000);
-    assert_eq!(
-        json["up"],
-        json!({"frames": 498, "fps": 0.0, "dropped": 8, "queuedMs": 0})
-    );
-    assert_eq!(
-        json["down"],
-        json!({"frames": 250, "fps": 0.0, "dropped": 1, "queuedMs": 0, "underruns": 2})
-    );
+    assert_eq!(json["up"], json!({"frames": 498, "fps": 0.0, "dropped": 8, "queuedMs": 0}));
+    assert_eq!(json["down"], json!({"frames": 250, "fps": 0.0, "dropped": 1, "queuedMs": 0, "underruns": 2}));
     assert_eq!(json["model"]["state"], "off");
     assert_eq!(json["fallback"]["state"], "media");
 }
@@ -188,17 +161,11 @@ fn states_have_the_names_of_the_contract() {
     for (state, name) in states {
         assert!(record.set_state(state));
         assert_eq!((record.state(), state.as_str()), (state, name));
-        assert_eq!(
-            serde_json::to_value(record.view(ms(0), false)).unwrap()["state"],
-            name
-        );
+        assert_eq!(serde_json::to_value(record.view(ms(0), false)).unwrap()["state"], name);
     }
     let models = ["off", "connecting", "ready", "speaking", "lost"];
     use ModelStatus::{Connecting, Lost, Off, Ready, Speaking};
-    for (state, name) in [Off, Connecting, Ready, Speaking, Lost]
-        .into_iter()
-        .zip(models)
-    {
+    for (state, name) in [Off, Connecting, Ready, Speaking, Lost].into_iter().zip(models) {
         record.model.set_state(state);
         assert_eq!((record.model.state(), state.as_str()), (state, name));
         assert_eq!(serde_json::to_value(state).unwrap(), name);
@@ -225,10 +192,7 @@ fn detail_is_call_and_more() {
     let mut detail = serde_json::to_value(record.detail(ms(0), false)).unwrap();
     let more = detail.as_object_mut().unwrap();
     assert_eq!(more.remove("result"), Some(json!("upstream_error")));
-    assert_eq!(
-        more.remove("timeline"),
-        Some(json!([{"atMs": 12, "kind": "started", "text": "by ingest"}]))
-    );
+    assert_eq!(more.remove("timeline"), Some(json!([{"atMs": 12, "kind": "started", "text": "by ingest"}])));
     assert_eq!(more.remove("timelineDropped"), Some(json!(0)));
     let drops = json!({
         "up": {"vc_ring": 3, "session_ring": 5, "socket": 0, "playout_limit": 0, "bad_audio": 0, "mailbox": 0},
@@ -236,20 +200,14 @@ fn detail_is_call_and_more() {
     });
     assert_eq!(more.remove("drops"), Some(drops));
     let mut histograms = more.remove("histograms").unwrap();
-    for (key, values) in [
-        ("upMs", vec![0.3]),
-        ("downMs", vec![0.9]),
-        ("responseLatencyMs", vec![400.0, 500.0, 650.0]),
-    ] {
+    for (key, values) in [("upMs", vec![0.3]), ("downMs", vec![0.9]), ("responseLatencyMs", vec![400.0, 500.0, 650.0])]
+    {
         let buckets = histograms.as_object_mut().unwrap().remove(key).unwrap();
         let buckets: Vec<(f64, u64)> = serde_json::from_value(buckets).unwrap();
         assert_eq!(buckets.len(), values.len(), "{key}");
         for ((upper, count), value) in buckets.into_iter().zip(values) {
             assert_eq!(count, 1);
-            assert!(
-                upper >= value * 0.999 && upper <= value * 1.06,
-                "{key}: {value} in a bucket up to {upper}"
-            );
+            assert!(upper >= value * 0.999 && upper <= value * 1.06, "{key}: {value} in a bucket up to {upper}");
         }
     }
     assert_eq!(histograms, json!({}));
@@ -260,16 +218,11 @@ fn detail_is_call_and_more() {
 fn odd_times_do_not_panic() {
     let record = CallRecord::new(CallId::parse("x").unwrap(), u64::MAX);
     let view = record.view(Duration::MAX, false);
-    assert_eq!(
-        (view.started_at.as_str(), view.duration_ms),
-        ("9999-12-31T23:59:59.999Z", u64::MAX)
-    );
+    assert_eq!((view.started_at.as_str(), view.duration_ms), ("9999-12-31T23:59:59.999Z", u64::MAX));
     record.model.record_latency(Duration::MAX);
     assert!(record.model.last_latency().is_some());
     assert_eq!(
-        CallRecord::new(CallId::parse("x").unwrap(), 0)
-            .view(ms(0), false)
-            .started_at,
+        CallRecord::new(CallId::parse("x").unwrap(), 0).view(ms(0), false).started_at,
         "1970-01-01T00:00:00.000Z"
     );
 }

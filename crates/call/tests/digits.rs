@@ -20,9 +20,7 @@ fn start() -> Instant {
 
 /// Presses `keys` at once, one after the other; gives what came out on the way.
 fn press(collector: &mut DigitCollector, now: Instant, keys: &str) -> Vec<String> {
-    keys.chars()
-        .filter_map(|key| collector.push(now, key))
-        .collect()
+    keys.chars().filter_map(|key| collector.push(now, key)).collect()
 }
 
 #[test]
@@ -38,11 +36,7 @@ fn a_hash_completes_the_keys() {
         ("4711", &[]),
     ];
     for (keys, expected) in table {
-        assert_eq!(
-            press(&mut DigitCollector::new(), start(), keys),
-            expected,
-            "{keys}"
-        );
+        assert_eq!(press(&mut DigitCollector::new(), start(), keys), expected, "{keys}");
     }
 }
 
@@ -54,15 +48,8 @@ fn quiet_completes_the_keys() {
     assert_eq!(collector.push(t0, '4'), None);
     let t1 = t0 + Duration::from_millis(1_500);
     assert_eq!(collector.push(t1, '2'), None);
-    assert_eq!(
-        collector.next_timer(),
-        Some(t1 + KEY_QUIET),
-        "each key starts the quiet anew"
-    );
-    assert_eq!(
-        collector.on_timer(t1 + KEY_QUIET - Duration::from_millis(1)),
-        None
-    );
+    assert_eq!(collector.next_timer(), Some(t1 + KEY_QUIET), "each key starts the quiet anew");
+    assert_eq!(collector.on_timer(t1 + KEY_QUIET - Duration::from_millis(1)), None);
     assert_eq!(collector.on_timer(t1 + KEY_QUIET), Some("42".to_owned()));
     assert_eq!(collector.next_timer(), None);
     assert_eq!(collector.on_timer(t1 + KEY_QUIET * 2), None, "only once");
@@ -89,11 +76,7 @@ fn what_is_no_key_does_not_prolong_the_quiet() {
 
 #[test]
 fn a_stuck_key_does_not_fill_memory() {
-    let out = press(
-        &mut DigitCollector::new(),
-        start(),
-        &"5".repeat(MAX_KEYS * 3),
-    );
+    let out = press(&mut DigitCollector::new(), start(), &"5".repeat(MAX_KEYS * 3));
     assert_eq!(out, vec!["5".repeat(MAX_KEYS); 3]);
 }
 

@@ -28,14 +28,7 @@ fn any_input() -> impl Strategy<Value = In> {
 }
 
 /// Everything that must hold of a log, whatever was put in. `hung_up` = when the call ended otherwise.
-fn check(
-    log: &[(u64, Act)],
-    pause_ms: u64,
-    max_ms: u64,
-    prompt_ms: u64,
-    over_ms: u64,
-    hung_up: Option<u64>,
-) {
+fn check(log: &[(u64, Act)], pause_ms: u64, max_ms: u64, prompt_ms: u64, over_ms: u64, hung_up: Option<u64>) {
     let mut outage: Option<u64> = None;
     let mut quiet_since = 0;
     let mut next = 0;
@@ -44,24 +37,12 @@ fn check(
     for (at, act) in log {
         let at = *at;
         assert!(!ended, "{act:?} at {at} after the call's end");
-        assert!(
-            hung_up.is_none_or(|ms| at <= ms),
-            "{act:?} at {at} after the hang-up at {hung_up:?}"
-        );
-        assert!(
-            gave_up_at.is_none() || matches!(act, Act::PlayGoodbye | Act::EndCall),
-            "{act:?} after giving up"
-        );
+        assert!(hung_up.is_none_or(|ms| at <= ms), "{act:?} at {at} after the hang-up at {hung_up:?}");
+        assert!(gave_up_at.is_none() || matches!(act, Act::PlayGoodbye | Act::EndCall), "{act:?} after giving up");
         if let Some(since) = outage {
-            assert!(
-                at - since <= max_ms,
-                "{act:?} at {at}, in an outage since {since}"
-            );
+            assert!(at - since <= max_ms, "{act:?} at {at}, in an outage since {since}");
             let quiet = at.saturating_sub(quiet_since);
-            assert!(
-                quiet <= pause_ms,
-                "{quiet} ms of quiet before {act:?} at {at}"
-            );
+            assert!(quiet <= pause_ms, "{quiet} ms of quiet before {act:?} at {at}");
         }
         match act {
             Act::Entered { .. } => {
@@ -83,29 +64,17 @@ fn check(
             }
             Act::PlayGoodbye => assert_eq!(gave_up_at, Some(at)),
             Act::EndCall => {
-                assert!(
-                    at - gave_up_at.expect("ended without giving up")
-                        <= GOODBYE_GUARD.as_millis() as u64
-                );
+                assert!(at - gave_up_at.expect("ended without giving up") <= GOODBYE_GUARD.as_millis() as u64);
                 ended = true;
             }
         }
     }
     if hung_up.is_none() {
         if let Some(since) = outage {
-            assert!(
-                over_ms - since < max_ms,
-                "still in the outage of {since} at {over_ms}"
-            );
-            assert!(
-                over_ms.saturating_sub(quiet_since) <= pause_ms,
-                "quiet since {quiet_since} at {over_ms}"
-            );
+            assert!(over_ms - since < max_ms, "still in the outage of {since} at {over_ms}");
+            assert!(over_ms.saturating_sub(quiet_since) <= pause_ms, "quiet since {quiet_since} at {over_ms}");
         }
-        assert!(
-            ended || gave_up_at.is_none_or(|at| over_ms - at < GOODBYE_GUARD.as_millis() as u64),
-            "never ended"
-        );
+        assert!(ended || gave_up_at.is_none_or(|at| over_ms - at < GOODBYE_GUARD.as_millis() as u64), "never ended");
     }
 }
 

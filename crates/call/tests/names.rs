@@ -15,9 +15,7 @@ use trunkline_call::{CallId, Glob, Route, RouteKind, RouteTable, mask_number};
 fn matches(pattern: &[char], text: &[char]) -> bool {
     match (pattern.split_first(), text.split_first()) {
         (None, None) => true,
-        (Some(('*', rest)), _) => {
-            matches(rest, text) || (!text.is_empty() && matches(pattern, &text[1..]))
-        }
+        (Some(('*', rest)), _) => matches(rest, text) || (!text.is_empty() && matches(pattern, &text[1..])),
         (Some((&p, rest)), Some((&c, others))) => (p == '?' || p == c) && matches(rest, others),
         _ => false,
     }

@@ -29,10 +29,7 @@ fn backoff_doubles_to_its_ceiling_and_starts_over() {
         for round in 0..2 {
             for full in [250, 500, 1_000, 2_000, 4_000, 8_000, 8_000, 8_000].map(ms) {
                 let wait = backoff.next();
-                assert!(
-                    wait >= full / 2 && wait <= full,
-                    "{wait:?} of {full:?}, seed {seed}, round {round}"
-                );
+                assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}, seed {seed}, round {round}");
             }
             backoff.reset();
         }
@@ -41,19 +38,11 @@ fn backoff_doubles_to_its_ceiling_and_starts_over() {
 
 #[test]
 fn backoff_spreads_calls_that_failed_together() {
-    let waits: Vec<_> = (0..1_000)
-        .map(|_| Backoff::new(ms(8_000), ms(8_000)).next())
-        .collect();
+    let waits: Vec<_> = (0..1_000).map(|_| Backoff::new(ms(8_000), ms(8_000)).next()).collect();
     for tenth in 0..10 {
         let from = ms(4_000 + tenth * 400);
-        let count = waits
-            .iter()
-            .filter(|&&wait| wait >= from && wait < from + ms(400))
-            .count();
-        assert!(
-            (40..=180).contains(&count),
-            "{count} of 1000 waits within {from:?} + 400 ms"
-        );
+        let count = waits.iter().filter(|&&wait| wait >= from && wait < from + ms(400)).count();
+        assert!((40..=180).contains(&count), "{count} of 1000 waits within {from:?} + 400 ms");
     }
 }
 
@@ -63,25 +52,18 @@ fn backoff_holds_with_odd_settings() {
     assert!(longest.next() >= Duration::MAX / 3);
     longest.next();
     assert_eq!(Backoff::new(Duration::ZERO, ms(10)).next(), Duration::ZERO);
-    assert!(
-        Backoff::new(ms(500), ms(100)).next() <= ms(100),
-        "the ceiling holds for the first one too"
-    );
+    assert!(Backoff::new(ms(500), ms(100)).next() <= ms(100), "the ceiling holds for the first one too");
 }
 
 #[test]
 fn gate_spaces_connects_evenly_after_its_burst() {
     let t0 = start();
     let gate = ConnectGate::new(50, t0);
-    let starts: Vec<_> = (0..10)
-        .map(|_| (gate.reserve(t0) - t0).as_millis())
-        .collect();
+    let starts: Vec<_> = (0..10).map(|_| (gate.reserve(t0) - t0).as_millis()).collect();
     assert_eq!(starts, [0, 0, 0, 0, 0, 20, 40, 60, 80, 100]);
     // After a quiet time the burst is there again, and no more than that.
     let later = t0 + ms(60_000);
-    let starts: Vec<_> = (0..7)
-        .map(|_| (gate.reserve(later) - later).as_millis())
-        .collect();
+    let starts: Vec<_> = (0..7).map(|_| (gate.reserve(later) - later).as_millis()).collect();
     assert_eq!(starts, [0, 0, 0, 0, 0, 20, 40]);
 }
 
@@ -106,13 +88,8 @@ fn check_rate(mut starts: Vec<Duration>, per_second: u32) {
     for (first, from) in starts.iter().enumerate() {
         for (last, to) in starts.iter().enumerate().skip(first) {
             let count = (last - first + 1) as u64;
-            let allowed = (to.saturating_sub(*from).as_secs_f64() * f64::from(per_second)).floor()
-                as u64
-                + burst;
-            assert!(
-                count <= allowed,
-                "{count} connects from {from:?} to {to:?}, allowed {allowed}"
-            );
+            let allowed = (to.saturating_sub(*from).as_secs_f64() * f64::from(per_second)).floor() as u64 + burst;
+            assert!(count <= allowed, "{count} connects from {from:?} to {to:?}, allowed {allowed}");
         }
     }
 }
@@ -122,20 +99,13 @@ fn gate_keeps_its_rate_among_threads() {
     let t0 = start();
     let gate = ConnectGate::new(300, t0);
     let starts: Vec<Duration> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| (0..100).map(|_| gate.reserve(t0) - t0).collect::<Vec<_>>()))
-            .collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| (0..100).map(|_| gate.reserve(t0) - t0).collect::<Vec<_>>())).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(starts.len(), 800);
     let last = starts.iter().max().unwrap().as_secs_f64();
-    assert!(
-        (last - 770.0 / 300.0).abs() < 0.001,
-        "no place is lost and none is given twice: last at {last} s"
-    );
+    assert!((last - 770.0 / 300.0).abs() < 0.001, "no place is lost and none is given twice: last at {last} s");
     check_rate(starts, 300);
 }
 

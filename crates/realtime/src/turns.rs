@@ -222,6 +222,11 @@ impl Turns {
         Failure::Handled
     }
 
+    /// Whether the response under way is cut off already, and so has been cancelled or will end by itself.
+    pub fn is_active_cut(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.cut)
+    }
+
     /// The response under way is not to be heard any further. Gives its id if there is one.
     pub fn cut_active(&mut self) -> Option<String> {
         let active = self.active.as_mut()?;

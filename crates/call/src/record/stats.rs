@@ -25,14 +25,8 @@ pub enum DropPlace {
 
 impl DropPlace {
     /// Every place.
-    pub const ALL: [Self; 6] = [
-        Self::VcRing,
-        Self::SessionRing,
-        Self::Socket,
-        Self::PlayoutLimit,
-        Self::BadAudio,
-        Self::Mailbox,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::VcRing, Self::SessionRing, Self::Socket, Self::PlayoutLimit, Self::BadAudio, Self::Mailbox];
 
     /// The place as it stands in JSON and metrics.
     #[must_use]
@@ -80,11 +74,7 @@ impl LegStats {
         let Some(ms) = u64::try_from(over.as_millis()).ok().filter(|&ms| ms > 0) else {
             return;
         };
-        let tenths = frames
-            .saturating_sub(before)
-            .saturating_mul(10_000)
-            .saturating_add(ms / 2)
-            / ms;
+        let tenths = frames.saturating_sub(before).saturating_mul(10_000).saturating_add(ms / 2) / ms;
         self.fps_x10.store(tenths, Relaxed);
     }
 
@@ -110,18 +100,13 @@ impl LegStats {
     /// Frames lost, all places together.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped
-            .iter()
-            .map(|counter| counter.load(Relaxed))
-            .sum()
+        self.dropped.iter().map(|counter| counter.load(Relaxed)).sum()
     }
 
     /// Frames lost at `place`.
     #[must_use]
     pub fn dropped_at(&self, place: DropPlace) -> u64 {
-        self.dropped
-            .get(place as usize)
-            .map_or(0, |counter| counter.load(Relaxed))
+        self.dropped.get(place as usize).map_or(0, |counter| counter.load(Relaxed))
     }
 
     /// Says how much audio waits now, in ms.
@@ -187,13 +172,7 @@ pub enum ModelStatus {
 }
 
 impl ModelStatus {
-    const ALL: [Self; 5] = [
-        Self::Off,
-        Self::Connecting,
-        Self::Ready,
-        Self::Speaking,
-        Self::Lost,
-    ];
+    const ALL: [Self; 5] = [Self::Off, Self::Connecting, Self::Ready, Self::Speaking, Self::Lost];
 
     /// The state as it stands in JSON and metrics.
     #[must_use]
@@ -245,10 +224,7 @@ impl ModelStats {
     /// Where the session stands.
     #[must_use]
     pub fn state(&self) -> ModelStatus {
-        ModelStatus::ALL
-            .get(usize::from(self.state.load(Relaxed)))
-            .copied()
-            .unwrap_or_default()
+        ModelStatus::ALL.get(usize::from(self.state.load(Relaxed))).copied().unwrap_or_default()
     }
 
     /// Counts a session opened in the place of a lost one.
@@ -287,9 +263,7 @@ impl ModelStats {
     /// Takes one response's latency.
     pub fn record_latency(&self, latency: Duration) {
         self.response_latency.record(latency);
-        let us = u64::try_from(latency.as_micros())
-            .unwrap_or(NEVER)
-            .min(NEVER - 1);
+        let us = u64::try_from(latency.as_micros()).unwrap_or(NEVER).min(NEVER - 1);
         self.last_latency_us.store(us, Relaxed);
     }
 
@@ -311,10 +285,7 @@ pub struct BridgeStats {
 
 impl Default for BridgeStats {
     fn default() -> Self {
-        Self {
-            up: LatencyHistogram::new(),
-            down: LatencyHistogram::new(),
-        }
+        Self { up: LatencyHistogram::new(), down: LatencyHistogram::new() }
     }
 }
 
@@ -335,16 +306,9 @@ impl FallbackStats {
     /// Where the fallback stands.
     #[must_use]
     pub fn state(&self) -> FallbackState {
-        const STATES: [FallbackState; 4] = [
-            FallbackState::Idle,
-            FallbackState::Sma,
-            FallbackState::Media,
-            FallbackState::GaveUp,
-        ];
-        STATES
-            .get(usize::from(self.state.load(Relaxed)))
-            .copied()
-            .unwrap_or_default()
+        const STATES: [FallbackState; 4] =
+            [FallbackState::Idle, FallbackState::Sma, FallbackState::Media, FallbackState::GaveUp];
+        STATES.get(usize::from(self.state.load(Relaxed))).copied().unwrap_or_default()
     }
 
     /// Counts an outage.

@@ -4,10 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 use trunkline_media::LatencyHistogram;
 
-use super::{
-    CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus,
-    TimelineEntry,
-};
+use super::{CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus, TimelineEntry};
 use crate::{CallId, CallResult, EndReason, FallbackState, mask_number};
 
 /// The last moment RFC 3339 can write, in ms since 1970: 9999-12-31T23:59:59.999Z.
@@ -185,20 +182,9 @@ pub struct DropsView {
 }
 
 impl CallView {
-    pub(super) fn of(
-        record: &CallRecord,
-        cold: &Cold,
-        age: Duration,
-        reveal_numbers: bool,
-    ) -> Self {
+    pub(super) fn of(record: &CallRecord, cold: &Cold, age: Duration, reveal_numbers: bool) -> Self {
         let show = |number: &Option<String>| {
-            number.as_deref().map(|number| {
-                if reveal_numbers {
-                    number.to_owned()
-                } else {
-                    mask_number(number)
-                }
-            })
+            number.as_deref().map(|number| if reveal_numbers { number.to_owned() } else { mask_number(number) })
         };
         let facts = &cold.facts;
         let over = cold.end.is_some();
@@ -235,35 +221,15 @@ impl CallView {
 impl UpView {
     // Rate and queue are of the moment: an ended call has none, even if its writer could not say so any more.
     fn of(leg: &LegStats, over: bool) -> Self {
-        let (fps, queued_ms) = if over {
-            (0.0, 0)
-        } else {
-            (leg.fps(), leg.queued_ms())
-        };
-        Self {
-            frames: leg.frames(),
-            fps,
-            dropped: leg.dropped(),
-            queued_ms,
-        }
+        let (fps, queued_ms) = if over { (0.0, 0) } else { (leg.fps(), leg.queued_ms()) };
+        Self { frames: leg.frames(), fps, dropped: leg.dropped(), queued_ms }
     }
 }
 
 impl DownView {
     fn of(leg: &LegStats, over: bool) -> Self {
-        let UpView {
-            frames,
-            fps,
-            dropped,
-            queued_ms,
-        } = UpView::of(leg, over);
-        Self {
-            frames,
-            fps,
-            dropped,
-            queued_ms,
-            underruns: leg.underruns(),
-        }
+        let UpView { frames, fps, dropped, queued_ms } = UpView::of(leg, over);
+        Self { frames, fps, dropped, queued_ms, underruns: leg.underruns() }
     }
 }
 
@@ -293,20 +259,12 @@ impl ModelView {
 
 impl QuantilesView {
     fn of(histogram: &LatencyHistogram) -> Self {
-        Self {
-            p50: histogram.quantile(0.5).map(millis),
-            p99: histogram.quantile(0.99).map(millis),
-        }
+        Self { p50: histogram.quantile(0.5).map(millis), p99: histogram.quantile(0.99).map(millis) }
     }
 }
 
 impl CallDetail {
-    pub(super) fn of(
-        record: &CallRecord,
-        cold: &Cold,
-        age: Duration,
-        reveal_numbers: bool,
-    ) -> Self {
+    pub(super) fn of(record: &CallRecord, cold: &Cold, age: Duration, reveal_numbers: bool) -> Self {
         Self {
             call: CallView::of(record, cold, age, reveal_numbers),
             result: cold.end.map(|(termination, _)| termination.result),
@@ -317,27 +275,17 @@ impl CallDetail {
                 down_ms: buckets(&record.bridge.down),
                 response_latency_ms: buckets(&record.model.response_latency),
             },
-            drops: DropsView {
-                up: drops(&record.up),
-                down: drops(&record.down),
-            },
+            drops: DropsView { up: drops(&record.up), down: drops(&record.down) },
         }
     }
 }
 
 fn buckets(histogram: &LatencyHistogram) -> Vec<(f64, u64)> {
-    histogram
-        .buckets()
-        .into_iter()
-        .map(|(upper, count)| (millis(upper), count))
-        .collect()
+    histogram.buckets().into_iter().map(|(upper, count)| (millis(upper), count)).collect()
 }
 
 fn drops(leg: &LegStats) -> BTreeMap<&'static str, u64> {
-    DropPlace::ALL
-        .into_iter()
-        .map(|place| (place.name(), leg.dropped_at(place)))
-        .collect()
+    DropPlace::ALL.into_iter().map(|place| (place.name(), leg.dropped_at(place))).collect()
 }
 
 fn whole_ms(duration: Duration) -> u64 {

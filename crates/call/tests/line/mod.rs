@@ -3,9 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use trunkline_call::{
-    FallbackAction as Act, FallbackInput as In, FallbackPolicy, FallbackSettings, FallbackState,
-};
+use trunkline_call::{FallbackAction as Act, FallbackInput as In, FallbackPolicy, FallbackSettings, FallbackState};
 
 const PAUSE_MS: u64 = 3_000;
 const MAX_MS: u64 = 60_000;
@@ -31,15 +29,7 @@ impl Line {
         )]
         let start = Instant::now();
         let policy = FallbackPolicy::new(settings);
-        Self {
-            start,
-            now_ms: 0,
-            policy,
-            log: vec![],
-            prompt_ms: Some(2_000),
-            goodbye_ms: Some(4_000),
-            ends: None,
-        }
+        Self { start, now_ms: 0, policy, log: vec![], prompt_ms: Some(2_000), goodbye_ms: Some(4_000), ends: None }
     }
 
     pub fn input(&mut self, input: In) {
@@ -50,25 +40,14 @@ impl Line {
         let now = self.start + Duration::from_millis(self.now_ms);
         let mut out = vec![];
         call(&mut self.policy, now, &mut out);
-        assert!(
-            self.policy.next_timer().is_none_or(|timer| timer > now),
-            "a due timer was left undone: {out:?}"
-        );
+        assert!(self.policy.next_timer().is_none_or(|timer| timer > now), "a due timer was left undone: {out:?}");
         for action in out {
             match action {
                 Act::PlayPrompt { .. } => {
-                    assert!(
-                        self.ends.is_none(),
-                        "{action:?} at {} ms while a prompt is on the air",
-                        self.now_ms
-                    );
+                    assert!(self.ends.is_none(), "{action:?} at {} ms while a prompt is on the air", self.now_ms);
                     self.ends = self.prompt_ms.map(|ms| (self.now_ms + ms, In::PromptDone));
                 }
-                Act::PlayGoodbye => {
-                    self.ends = self
-                        .goodbye_ms
-                        .map(|ms| (self.now_ms + ms, In::GoodbyeDone))
-                }
+                Act::PlayGoodbye => self.ends = self.goodbye_ms.map(|ms| (self.now_ms + ms, In::GoodbyeDone)),
                 _ => {}
             }
             self.log.push((self.now_ms, action));
@@ -78,17 +57,9 @@ impl Line {
     /// Lets time go by, with timers and ends of prompts in their order.
     pub fn run_to(&mut self, to_ms: u64) {
         loop {
-            let timer = self
-                .policy
-                .next_timer()
-                .map(|at| (at - self.start).as_millis() as u64);
+            let timer = self.policy.next_timer().map(|at| (at - self.start).as_millis() as u64);
             let end = self.ends.as_ref().map(|&(at, _)| at);
-            let Some(next) = [timer, end]
-                .into_iter()
-                .flatten()
-                .min()
-                .filter(|&at| at <= to_ms)
-            else {
+            let Some(next) = [timer, end].into_iter().flatten().min().filter(|&at| at <= to_ms) else {
                 break;
             };
             self.now_ms = next;
@@ -131,29 +102,19 @@ pub fn talking() -> Line {
 }
 
 pub fn lost(reason: &str) -> In {
-    In::Lost {
-        permanent: false,
-        reason: reason.to_owned(),
-    }
+    In::Lost { permanent: false, reason: reason.to_owned() }
 }
 
 pub fn refused() -> In {
-    In::Lost {
-        permanent: true,
-        reason: "401".to_owned(),
-    }
+    In::Lost { permanent: true, reason: "401".to_owned() }
 }
 
 pub fn entered(reason: &str) -> Act {
-    Act::Entered {
-        reason: reason.to_owned(),
-    }
+    Act::Entered { reason: reason.to_owned() }
 }
 
 pub fn gave_up(reason: &str) -> Act {
-    Act::GaveUp {
-        reason: reason.to_owned(),
-    }
+    Act::GaveUp { reason: reason.to_owned() }
 }
 
 pub const fn prompt(index: usize) -> Act {

@@ -36,7 +36,9 @@ impl Session {
 
     /// Cancels the active response, if there is one, and drops what still comes of it.
     pub(super) fn cancel(&mut self, out: &mut Vec<Effect>) {
-        if let Some(id) = self.turns.cut_active() {
+        if !self.turns.is_active_cut()
+            && let Some(id) = self.turns.cut_active()
+        {
             self.send_cancel(id, out);
         }
     }
