@@ -42,6 +42,7 @@ fn supervisor() -> (Addr<CallSupervisor>, Arc<Registry>) {
         gate: Arc::new(ConnectGate::new(50, Instant::now().into_std())),
         fallback: FallbackSettings::default(),
         prompts: Arc::new(PromptAudio::default()),
+        model_reached: std::sync::atomic::AtomicBool::new(true),
         unix_now_ms: || 0,
     };
     let registry = Arc::new(Registry::default());

@@ -11,8 +11,13 @@ use crate::link::{LaneError, LinkAudio, LinkControl, LinkSender};
 
 /// Listeners of one call.
 const MAX_LISTENERS: usize = 8;
-/// Frames of either side that may wait for the mixing clock: 100 ms, to ride out jitter.
-const MAX_WAITING: usize = 5;
+/// Frames of the model that may wait for the mixing clock: 100 ms, to ride out jitter.
+const MAX_MODEL: usize = 5;
+/// Frames of the caller that may wait: the largest message is 50 of them.
+const MAX_CALLER: usize = 55;
+/// Once a second the caller's frames that were never needed in all of it are dropped, down to this lead.
+const LEAD: usize = 2;
+const TICKS_PER_SECOND: u32 = 1_000 / FRAME_MS;
 const FRAME: Duration = Duration::from_millis(FRAME_MS as u64);
 
 /// Everybody who listens to one call.
@@ -22,6 +27,9 @@ pub struct Listeners {
     caller: VecDeque<Bytes>,
     model: VecDeque<Bytes>,
     due: Option<Instant>,
+    /// Ticks of this second, and the fewest frames of the caller that waited at any of them.
+    ticks: u32,
+    fewest: usize,
     caller_samples: Vec<i16>,
     model_samples: Vec<i16>,
     mixed: Vec<i16>,
@@ -36,6 +44,8 @@ impl Listeners {
             caller: VecDeque::new(),
             model: VecDeque::new(),
             due: None,
+            ticks: 0,
+            fewest: usize::MAX,
             caller_samples: Vec::with_capacity(FRAME_SAMPLES),
             model_samples: Vec::with_capacity(FRAME_SAMPLES),
             mixed: Vec::with_capacity(FRAME_SAMPLES),
@@ -57,7 +67,7 @@ impl Listeners {
         if self.due.is_some() {
             let frame_bytes = self.codec.frame_bytes();
             for at in (0..frames.len()).step_by(frame_bytes) {
-                push_bounded(&mut self.caller, frames.slice(at..(at + frame_bytes).min(frames.len())));
+                push_bounded(&mut self.caller, MAX_CALLER, frames.slice(at..(at + frame_bytes).min(frames.len())));
             }
         }
     }
@@ -65,7 +75,7 @@ impl Listeners {
     /// The frame that was just played.
     pub fn model(&mut self, frame: &Bytes) {
         if self.due.is_some() {
-            push_bounded(&mut self.model, frame.clone());
+            push_bounded(&mut self.model, MAX_MODEL, frame.clone());
         }
     }
 
@@ -79,6 +89,7 @@ impl Listeners {
         let Some(due) = self.due.filter(|due| *due <= now) else { return };
         // Late by a frame and more: nobody needs a burst of mixed audio.
         self.due = Some(if now - due > FRAME { now + FRAME } else { due + FRAME });
+        self.catch_up();
         take(self.codec, &mut self.caller, &mut self.caller_samples);
         take(self.codec, &mut self.model, &mut self.model_samples);
         self.mixed.clear();
@@ -96,6 +107,16 @@ impl Listeners {
         }
     }
 
+    /// A burst leaves a lag behind that nothing else would take away again.
+    fn catch_up(&mut self) {
+        self.fewest = self.fewest.min(self.caller.len());
+        self.ticks += 1;
+        if self.ticks == TICKS_PER_SECOND {
+            self.caller.drain(..self.fewest.saturating_sub(LEAD));
+            (self.ticks, self.fewest) = (0, usize::MAX);
+        }
+    }
+
     /// The call is over.
     pub fn close(&mut self, stop: &'static str, code: u16) {
         for link in self.links.drain(..) {
@@ -106,8 +127,8 @@ impl Listeners {
     }
 }
 
-fn push_bounded(queue: &mut VecDeque<Bytes>, frame: Bytes) {
-    if queue.len() == MAX_WAITING {
+fn push_bounded(queue: &mut VecDeque<Bytes>, most: usize, frame: Bytes) {
+    if queue.len() == most {
         queue.pop_front();
     }
     queue.push_back(frame);

@@ -13,7 +13,7 @@ use bytestring::ByteString;
 use futures_util::{Sink, SinkExt};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use trunkline_call::CallRecord;
+use trunkline_call::{CallRecord, DropPlace};
 use trunkline_media::AudioRing;
 use trunkline_realtime::{Session, append_event};
 
@@ -83,7 +83,10 @@ impl ModelLink {
 
     /// From now on this link's writer empties the ring.
     pub fn feed(&self, ring: &SharedRing) {
-        self.outbox.queue.borrow_mut().audio = Some(Rc::clone(ring));
+        let mut queue = self.outbox.queue.borrow_mut();
+        queue.audio = Some(Rc::clone(ring));
+        queue.fed_at = Some(Instant::now());
+        drop(queue);
         self.outbox.wake.notify_one();
     }
 
@@ -125,12 +128,19 @@ struct Outbox {
 struct Queue {
     messages: VecDeque<Outgoing>,
     audio: Option<SharedRing>,
+    /// Since when this link hears the caller.
+    fed_at: Option<Instant>,
     closing: bool,
 }
 
 enum Next {
     Message(Outgoing),
-    Audio { oldest: Instant, left_ms: u64 },
+    Audio {
+        ms: u32,
+        /// When the oldest of it came, if it came while this link heard the caller.
+        ours: Option<Instant>,
+        left_ms: u64,
+    },
     Close,
     Wait,
 }
@@ -163,7 +173,9 @@ impl Outbox {
             ring.pop();
         }
         let left_ms = ring.queued_ms();
-        oldest.map_or(Next::Wait, |oldest| Next::Audio { oldest, left_ms })
+        // What waited for the session to be there waited for the model, not for us.
+        let ours = oldest.filter(|at| queue.fed_at.is_some_and(|fed| *at >= fed));
+        if oldest.is_some() { Next::Audio { ms, ours, left_ms } } else { Next::Wait }
     }
 }
 
@@ -177,14 +189,19 @@ async fn write(
     loop {
         match outbox.next(&mut audio) {
             Next::Message(message) => socket.send(message).await?,
-            Next::Audio { oldest, left_ms } => {
+            Next::Audio { ms, ours, left_ms } => {
                 record.up.set_queued_ms(left_ms);
                 append_event(&audio, &mut event);
                 audio.clear();
                 let text =
                     ByteString::try_from(event.split().freeze()).map_err(|error| SocketError(error.to_string()))?;
-                socket.send(Outgoing::Text(text)).await?;
-                record.bridge.up.record(oldest.elapsed());
+                if let Err(error) = socket.send(Outgoing::Text(text)).await {
+                    record.up.add_dropped_ms(DropPlace::SessionRing, u64::from(ms));
+                    return Err(error);
+                }
+                if let Some(at) = ours {
+                    record.bridge.up.record(at.elapsed());
+                }
             }
             Next::Close => {
                 socket.send(Outgoing::Close { code: 1000 }).await?;

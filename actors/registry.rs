@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use tokio::time::Instant;
-use trunkline_call::{CallId, CallRecord, CallState, EndReason};
+use trunkline_call::{CallId, CallRecord, EndReason};
 
 use crate::messages::EndCall;
 use crate::totals::Totals;
@@ -87,12 +87,6 @@ impl Registry {
             totals.add(&call.record);
         }
         totals
-    }
-
-    /// Whether any live call is without its model session.
-    #[must_use]
-    pub fn model_troubled(&self) -> bool {
-        self.lock().live.values().any(|call| call.record.state() == CallState::Fallback)
     }
 
     /// Live calls, newest first.

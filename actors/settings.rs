@@ -1,6 +1,7 @@
 //! What the actors need of the configuration.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use trunkline_call::{CallLimits, ConnectGate, FallbackSettings, RouteTable};
@@ -33,6 +34,8 @@ pub struct BridgeSettings {
     pub fallback: FallbackSettings,
     /// What he hears then.
     pub prompts: Arc<PromptAudio>,
+    /// How the latest attempt to reach the model went, of any call.
+    pub model_reached: AtomicBool,
     /// Milliseconds since 1970 (UTC), for a session's `expires_at`.
     pub unix_now_ms: fn() -> u64,
 }

@@ -33,6 +33,8 @@ const ROUTE_PATIENCE: Duration = Duration::from_millis(500);
 const GOODBYE_GUARD: Duration = Duration::from_secs(10);
 /// Between the last frame of a goodbye and the close.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// From a call's birth to its first socket there is no more than an upgrade.
+const FIRST_ATTACH: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The other actors of the call.
@@ -103,7 +105,7 @@ impl VcStreamActor {
             route_deadline: None,
             routed: false,
             // A call whose socket never comes (the upgrade failed) must not stay.
-            detach_deadline: Some(now + call.settings.limits.reattach_grace),
+            detach_deadline: Some(now + FIRST_ATTACH.max(call.settings.limits.reattach_grace)),
             attached_at: now,
             closing: None,
             goodbye_until: None,
@@ -142,7 +144,7 @@ impl VcStreamActor {
         self.call.record.update(|facts| facts.route = Some(name));
         let profile = chosen.and_then(|(place, _)| settings.profiles.get(place)).cloned().flatten();
         match (chosen.map(|(_, route)| &route.kind), profile) {
-            (Some(RouteKind::Model(_)), Some(profile)) => tell(&self.siblings.session, OpenSession(profile)),
+            (Some(RouteKind::Model), Some(profile)) => tell(&self.siblings.session, OpenSession(profile)),
             (Some(RouteKind::Echo), _) => {
                 tell(&self.siblings.transcoder, SetEcho);
                 self.call.set_state(CallState::Active);

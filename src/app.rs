@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::{Actor, Addr};
@@ -33,6 +34,8 @@ use crate::{prompts, tls};
 /// What the kernel may hold of a call's audio before the socket refuses more: a stalled caller must show as drops here,
 /// not as minutes of old speech there. The kernel doubles it.
 const SEND_BUFFER: usize = 4_096;
+/// What actix may hold of it beyond that, in bytes; its default of 32 KiB is four seconds of PCMU.
+const WRITE_BUFFER: usize = 1_024;
 /// Data that a peer does not acknowledge for this long means that it is gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const BACKLOG: i32 = 1_024;
@@ -133,7 +136,7 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     let transport = transport_factory(&settings, &bridge, workers)?;
     let registry = Arc::new(Registry::default());
     let supervisor = CallSupervisor::new(Arc::clone(&bridge), Arc::clone(&registry), Arc::clone(&transport)).start();
-    let shared = web::Data::new(shared(&settings, supervisor, registry));
+    let shared = web::Data::new(shared(&settings, supervisor, registry, bridge));
 
     let data = shared.clone();
     let server = HttpServer::new(move || {
@@ -143,6 +146,7 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     })
     .workers(workers)
     .tcp_nodelay(true)
+    .h1_write_buffer_size(WRITE_BUFFER)
     .shutdown_timeout(1)
     .disable_signals();
     let server = match media_tls {
@@ -151,15 +155,14 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     };
     let media_server = server.run();
     let data = shared.clone();
-    let admin_server = HttpServer::new(move || {
-        App::new().wrap(from_fn(admin::require_token)).app_data(data.clone()).configure(admin_routes)
-    })
-    .workers(1)
-    .tcp_nodelay(true)
-    .shutdown_timeout(1)
-    .disable_signals()
-    .listen(admin)?
-    .run();
+    let admin_server =
+        HttpServer::new(move || App::new().wrap(from_fn(admin::guard)).app_data(data.clone()).configure(admin_routes))
+            .workers(1)
+            .tcp_nodelay(true)
+            .shutdown_timeout(1)
+            .disable_signals()
+            .listen(admin)?
+            .run();
 
     let servers = vec![media_server.handle(), admin_server.handle()];
     actix_rt::spawn(media_server);
@@ -176,14 +179,25 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
 impl Running {
     /// Until SIGTERM, SIGINT or an operator ends it: first in order, on a second signal at once.
     async fn run(self, mut signals: Signals) {
-        tokio::select! {
-            () = signals.next() => self.shared.lifecycle.ask_to_drain(),
-            () = self.shared.lifecycle.drain_asked() => {}
-        }
+        // An operator's drain and the orchestrator's SIGTERM after it are one wish to end in order.
+        let mut patience = tokio::select! {
+            () = signals.next() => {
+                self.shared.lifecycle.ask_to_drain();
+                1
+            }
+            () = self.shared.lifecycle.drain_asked() => 2,
+        };
         tracing::info!(live = self.shared.registry.live(), timeout = ?self.drain_timeout, "draining: no new calls");
-        tokio::select! {
-            _ = self.shared.supervisor.send(Drain { timeout: self.drain_timeout }) => {}
-            () = signals.next() => tracing::warn!(live = self.shared.registry.live(), "ending now"),
+        let drained = self.shared.supervisor.send(Drain { timeout: self.drain_timeout });
+        tokio::pin!(drained);
+        while patience > 0 {
+            tokio::select! {
+                _ = &mut drained => break,
+                () = signals.next() => patience -= 1,
+            }
+        }
+        if patience == 0 {
+            tracing::warn!(live = self.shared.registry.live(), "ending now");
         }
         self.stop().await;
     }
@@ -300,6 +314,7 @@ fn bridge_settings(settings: &Settings, endpoints: Vec<Arc<str>>, prompts: Promp
             ..FallbackSettings::default()
         },
         prompts: Arc::new(prompts),
+        model_reached: AtomicBool::new(true),
         unix_now_ms,
     })
 }
@@ -322,17 +337,20 @@ fn transport_factory(
         stall_timeout: realtime.stall_timeout,
         backoff_first: realtime.reconnect_first,
         backoff_max: realtime.reconnect_max,
-        ..WarmSettings::new(
-            bridge.endpoints.first().map(ToString::to_string).unwrap_or_default(),
-            realtime.warm_sessions.div_ceil(workers),
-        )
+        ..WarmSettings::new(bridge.endpoints.first().map(ToString::to_string).unwrap_or_default(), 0)
     };
     let gate = Arc::clone(&bridge.gate);
+    let spares = realtime.warm_sessions;
+    let workers_so_far = AtomicUsize::new(0);
     Ok(Arc::new(move || {
         TRANSPORT.with(|cell| {
             let build = || -> Rc<dyn ModelTransport> {
                 let awc: Rc<dyn ModelTransport> = Rc::new(AwcTransport::new(Arc::clone(&transport)));
-                if warm.sessions == 0 { awc } else { Rc::new(WarmTransport::new(awc, &gate, warm.clone())) }
+                // A socket does not leave its worker: each keeps its share of the spares, the first ones the remainder.
+                let place = workers_so_far.fetch_add(1, Ordering::Relaxed);
+                let sessions = spares / workers + usize::from(place < spares % workers);
+                let warm = WarmSettings { sessions, ..warm.clone() };
+                if sessions == 0 { awc } else { Rc::new(WarmTransport::new(awc, &gate, warm)) }
             };
             Rc::clone(cell.get_or_init(build))
         })
@@ -354,10 +372,16 @@ fn model_auth(realtime: &RealtimeSettings) -> Result<Auth, AppError> {
     })
 }
 
-fn shared(settings: &Settings, supervisor: Addr<CallSupervisor>, registry: Arc<Registry>) -> Shared {
+fn shared(
+    settings: &Settings,
+    supervisor: Addr<CallSupervisor>,
+    registry: Arc<Registry>,
+    bridge: Arc<BridgeSettings>,
+) -> Shared {
     Shared {
         supervisor,
         registry,
+        bridge,
         ingest: Secured::new(settings.ingest.secret.as_ref()),
         allowed_origins: settings.ingest.allowed_origins.clone(),
         heartbeat: Heartbeat { every: settings.ingest.heartbeat, timeout: settings.ingest.heartbeat_timeout },

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use trunkline_actors::call_supervisor::CallSupervisor;
 use trunkline_actors::messages::Refusal;
 use trunkline_actors::registry::Registry;
+use trunkline_actors::settings::BridgeSettings;
 
 use crate::links::socket::Heartbeat;
 use auth::Secured;
@@ -26,6 +27,7 @@ use auth::Secured;
 pub(crate) struct Shared {
     pub(crate) supervisor: Addr<CallSupervisor>,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) bridge: Arc<BridgeSettings>,
     pub(crate) ingest: Secured,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) heartbeat: Heartbeat,

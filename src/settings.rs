@@ -17,11 +17,10 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 
-use trunkline_call::{CallLimits, ModelRoute, Route, RouteTable};
+use trunkline_call::{CallLimits, Route, RouteTable};
 use trunkline_realtime::{SessionProfile, Timing, ToolSpec};
 
 pub use reader::Entry;
-pub use routes::BUILT_IN_TOOLS;
 pub use secret::{REDACTED, Secret};
 pub use sections::*;
 pub use sources::{DEFAULT_TOML, LOCAL_FILE, Origin, Sources};
@@ -93,12 +92,7 @@ impl Settings {
         let route = |route: &RouteSettings| Route {
             pattern: route.pattern.clone(),
             kind: match &route.kind {
-                RouteKind::Model(own) => trunkline_call::RouteKind::Model(ModelRoute {
-                    voice: own.voice.clone(),
-                    instructions: own.instructions.clone(),
-                    greeting: own.greeting.clone(),
-                    tools: own.tools.clone(),
-                }),
+                RouteKind::Model(_) => trunkline_call::RouteKind::Model,
                 RouteKind::Echo => trunkline_call::RouteKind::Echo,
                 RouteKind::Reject => trunkline_call::RouteKind::Reject,
             },

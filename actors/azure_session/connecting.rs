@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -100,6 +101,9 @@ impl AzureSessionActor {
         }
         let Some(mut link) = self.current.take_if(|link| link.id == id) else { return };
         let was_live = link.adopted;
+        if !was_live {
+            self.call.settings.model_reached.store(false, Ordering::Relaxed);
+        }
         if was_live {
             self.ledger = link.session.take_ledger();
             self.shorten_ring();
@@ -156,6 +160,7 @@ impl AzureSessionActor {
         self.live_since = Some(now);
         self.swap_now = false;
         self.endpoints.succeeded();
+        self.call.settings.model_reached.store(true, Ordering::Relaxed);
         self.call.note("model", "ready".to_owned());
         if !self.unproven {
             tell(&self.fallback, ModelHealth::Ready);

@@ -1,8 +1,11 @@
 //! The operators' calls: list, one call, listen in, hang up, drain.
 
+use std::net::IpAddr;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
@@ -14,20 +17,47 @@ use trunkline_media::LineCodec;
 
 use super::{Refused, Shared, ingest, refuse};
 
-/// Every path of the admin listener but health needs `admin.token`, where one is set.
-pub(crate) async fn require_token(
+/// Every path of the admin listener but health needs `admin.token`, where one is set. Pages of other sites stay out: a
+/// browser says where a request comes from, and without a token the host asked for must be this machine, not a name that
+/// somebody pointed at it.
+pub(crate) async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let open = matches!(request.path(), "/healthz" | "/readyz");
-    let admitted =
-        request.app_data::<web::Data<Shared>>().is_some_and(|shared| shared.admin.admits_headers(request.headers()));
-    if open || admitted {
-        return Ok(next.call(request).await?.map_into_left_body());
+    let shared = request.app_data::<web::Data<Shared>>();
+    let refusal = if matches!(request.path(), "/healthz" | "/readyz") {
+        None
+    } else if is_foreign(request.headers(), shared.is_some_and(|shared| shared.admin.is_open())) {
+        let message = "requests of other sites' pages are not answered here";
+        Some(refuse(StatusCode::FORBIDDEN, "origin_not_allowed", message))
+    } else if !shared.is_some_and(|shared| shared.admin.admits_bearer(request.headers())) {
+        let message = "the admin token (admin.token) is needed as bearer token";
+        Some(refuse(StatusCode::UNAUTHORIZED, "unauthorized", message))
+    } else {
+        None
+    };
+    match refusal {
+        None => Ok(next.call(request).await?.map_into_left_body()),
+        Some(refusal) => Ok(request.into_response(HttpResponse::from(refusal)).map_into_right_body()),
     }
-    let refusal =
-        refuse(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token (admin.token) is needed as bearer token");
-    Ok(request.into_response(HttpResponse::from(refusal)).map_into_right_body())
+}
+
+/// Whether a browser's page of another origin asks, or (where no token protects us) a name that is not this machine's.
+fn is_foreign(headers: &HeaderMap, no_token: bool) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(HOST).unwrap_or_default();
+    if let Some(origin) = text(ORIGIN) {
+        let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        if own != Some(host) {
+            return true;
+        }
+    }
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let loopback = name.is_empty()
+        || name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    no_token && !loopback
 }
 
 #[derive(Deserialize)]
@@ -103,4 +133,34 @@ pub(crate) async fn drain(shared: web::Data<Shared>) -> HttpResponse {
 fn no_such_call(id: &str) -> Refused {
     let shown: String = id.chars().take(128).collect();
     refuse(StatusCode::NOT_FOUND, "no_such_call", format!("no call is known as {shown:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_pages_and_names_get_in() {
+        for (host, origin, no_token, foreign) in [
+            ("127.0.0.1:8081", None, true, false),
+            ("localhost:8081", None, true, false),
+            ("[::1]:8081", None, true, false),
+            ("[::1]", None, true, false),
+            ("", None, true, false),
+            ("rebound.example:8081", None, true, true),
+            ("admin.example:8081", None, false, false),
+            ("127.0.0.1:8081", Some("http://127.0.0.1:8081"), true, false),
+            ("127.0.0.1:8081", Some("https://evil.example"), true, true),
+            ("127.0.0.1:8081", Some("null"), true, true),
+            ("admin.example", Some("https://admin.example"), false, false),
+            ("admin.example", Some("https://evil.example"), false, true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+            if let Some(origin) = origin {
+                headers.insert(ORIGIN, HeaderValue::from_str(origin).unwrap());
+            }
+            assert_eq!(is_foreign(&headers, no_token), foreign, "{host} {origin:?} {no_token}");
+        }
+    }
 }

@@ -37,6 +37,18 @@ impl Secured {
         gateway.is_some_and(|given| secret.is(given)) || authorization.is_some_and(|value| secret.authorizes(value))
     }
 
+    /// Whether the headers hold the secret as bearer token, the one form that no browser sends by itself.
+    pub(crate) fn admits_bearer(&self, headers: &HeaderMap) -> bool {
+        let Some(secret) = &self.secret else { return true };
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| after_scheme(value.as_bytes(), b"bearer"));
+        bearer.is_some_and(|given| secret.is(given))
+    }
+
+    /// Whether there is no secret to this door.
+    pub(crate) fn is_open(&self) -> bool {
+        self.secret.is_none()
+    }
+
     /// Whether `token` (`EXPIRY.HMAC`) was signed with the secret for this call and role, and is not expired.
     pub(crate) fn admits_token(&self, token: Option<&str>, call_id: &str, role: &str) -> bool {
         let Some(secret) = &self.secret else { return true };
@@ -56,19 +68,21 @@ impl Keyed {
     }
 
     fn authorizes(&self, authorization: &[u8]) -> bool {
-        let Some(space) = authorization.iter().position(|byte| *byte == b' ') else { return false };
-        let (scheme, rest) = authorization.split_at(space);
-        let credentials = rest.trim_ascii();
-        if scheme.eq_ignore_ascii_case(b"bearer") {
-            return self.is(credentials);
+        if let Some(given) = after_scheme(authorization, b"bearer") {
+            return self.is(given);
         }
-        if !scheme.eq_ignore_ascii_case(b"basic") {
-            return false;
-        }
+        let Some(credentials) = after_scheme(authorization, b"basic") else { return false };
         let Ok(user_and_password) = base64_simd::STANDARD.decode_to_vec(credentials) else { return false };
         let colon = user_and_password.iter().position(|byte| *byte == b':');
         colon.and_then(|at| user_and_password.get(at + 1..)).is_some_and(|password| self.is(password))
     }
+}
+
+/// What follows the scheme of an `Authorization` header, if it is that scheme (RFC 9110 section 11.4).
+fn after_scheme<'a>(authorization: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+    let space = authorization.iter().position(|byte| *byte == b' ')?;
+    let (given, rest) = authorization.split_at(space);
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -111,6 +125,18 @@ mod tests {
         }
         assert!(!door().admits_headers(&HeaderMap::new()));
         assert!(Secured::new(None).admits_headers(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn operators_bring_a_bearer_token_and_nothing_else() {
+        assert!(door().admits_bearer(&headers("authorization", "Bearer s3cret")));
+        for (name, value) in [
+            ("authorization", format!("Basic {}", base64_simd::STANDARD.encode_to_string("a:s3cret"))),
+            ("x-gateway-secret", "s3cret".to_owned()),
+            ("authorization", "Bearer other".to_owned()),
+        ] {
+            assert!(!door().admits_bearer(&headers(name, &value)), "{name}: {value}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `/healthz` and `/readyz`, on both listeners.
 
+use std::sync::atomic::Ordering;
+
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
@@ -16,11 +18,12 @@ pub(crate) async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
     let draining = shared.lifecycle.is_draining();
     let full = shared.max_calls > 0 && shared.registry.live() >= shared.max_calls;
     let word = |ok: bool, otherwise: &'static str| if ok { "ok" } else { otherwise };
-    let ready = started && !draining && !full;
+    // Without its supervisor the service can take no call: let another instance have it.
+    let ready = started && !draining && !full && shared.supervisor.connected();
     let body = json!({
         "ready": ready,
         "checks": {
-            "realtime": word(!shared.registry.model_troubled(), "degraded"),
+            "realtime": word(shared.bridge.model_reached.load(Ordering::Relaxed), "degraded"),
             "events": "off",
             "sma": "off",
             "draining": word(!draining, "fail"),

@@ -69,13 +69,18 @@ impl Query {
         }
         let facts = CallFacts {
             sma_transaction_id: self.sma_transaction_id,
-            from: self.from,
-            to: self.to,
-            route: self.route,
+            from: self.from.map(number),
+            to: self.to.map(number),
+            route: self.route.map(number),
             ..CallFacts::default()
         };
         Ok(Wanted { call_id, codec, role, fill, facts })
     }
+}
+
+/// A number as it was meant: an unescaped `+` in a query arrives as a blank.
+fn number(given: String) -> String {
+    given.strip_prefix(' ').map(|rest| format!("+{rest}")).unwrap_or(given)
 }
 
 /// Lets a media or listening socket in.

@@ -1,6 +1,6 @@
-//! `GET /metrics` in the OpenMetrics text format.
+//! `GET /metrics` in the Prometheus text format, version 0.0.4.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use actix_web::{HttpResponse, web};
 use prometheus_client::encoding::text::encode;
@@ -20,11 +20,27 @@ type Labels<const N: usize> = [(&'static str, String); N];
 pub(crate) async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     let mut text = String::new();
     match encode(&mut text, &gather(&shared)) {
-        Ok(()) => {
-            HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text)
-        }
+        Ok(()) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(classic(&text)),
         Err(_) => HttpResponse::InternalServerError().finish(),
     }
+}
+
+/// The encoder writes OpenMetrics, where a counter's family lacks the `_total` of its samples. In the format that every
+/// Prometheus and `promtool` read they have one name.
+fn classic(open_metrics: &str) -> String {
+    let counter = |line: &str| line.strip_prefix("# TYPE ")?.strip_suffix(" counter").map(str::to_owned);
+    let counters: HashSet<String> = open_metrics.lines().filter_map(counter).collect();
+    let mut text = String::with_capacity(open_metrics.len());
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let mut words = line.splitn(4, ' ');
+        match (words.next(), words.next(), words.next(), words.next()) {
+            (Some("#"), Some(kind), Some(name), Some(rest)) if counters.contains(name) => {
+                text.extend(["# ", kind, " ", name, "_total ", rest, "\n"]);
+            }
+            _ => text.extend([line, "\n"]),
+        }
+    }
+    text
 }
 
 fn gather(shared: &Shared) -> Registry {
@@ -91,4 +107,23 @@ fn gather(shared: &Shared) -> Registry {
     registry.register("fallback_prompts", "Keep-alive prompts played", ConstCounter::new(totals.prompts));
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counters_family_has_the_name_of_its_samples() {
+        let mut registry = Registry::with_prefix("trunkline");
+        registry.register("panics", "Panics", ConstCounter::new(3_u64));
+        registry.register("calls", "Calls", Gauge::<i64>::default());
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        assert_eq!(
+            classic(&text),
+            "# HELP trunkline_panics_total Panics.\n# TYPE trunkline_panics_total counter\ntrunkline_panics_total 3\n\
+             # HELP trunkline_calls Calls.\n# TYPE trunkline_calls gauge\ntrunkline_calls 0\n"
+        );
+    }
 }

@@ -63,13 +63,11 @@ impl Socket {
             _ = &mut writer => {
                 // We said goodbye (or cannot any more); the other side may answer.
                 let _ = tokio::time::timeout(CLOSE_GRACE, reader).await;
+                lost(line.as_ref()).await;
                 return;
             }
         };
-        if let Some((line, epoch)) = &line {
-            // A line that is gone needs no telling.
-            let _ = line.send(CallerSays { epoch: *epoch, event: CallerEvent::Lost }).await;
-        }
+        lost(line.as_ref()).await;
         let code = match end {
             ReadEnd::Gone => return,
             ReadEnd::TooBig => CloseCode::Size,
@@ -113,14 +111,15 @@ async fn read(
     let mut heard = Instant::now();
     let mut ping = heard + heartbeat.every;
     loop {
-        let message = match tokio::time::timeout_at(ping, stream.next()).await {
+        let dead = heard + heartbeat.timeout;
+        let message = match tokio::time::timeout_at(ping.min(dead), stream.next()).await {
             Ok(None) => return ReadEnd::Gone,
             Ok(Some(Err(ProtocolError::Overflow))) => return ReadEnd::TooBig,
             Ok(Some(Err(ProtocolError::Io(_)))) => return ReadEnd::Gone,
             Ok(Some(Err(_))) => return ReadEnd::Protocol,
             Ok(Some(Ok(message))) => message,
             Err(_) => {
-                if heard.elapsed() >= heartbeat.timeout {
+                if Instant::now() >= dead {
                     return ReadEnd::HeartbeatLost;
                 }
                 // A peer that takes nothing misses pings too; that is what the timeout is for.
@@ -156,6 +155,13 @@ async fn read(
         {
             return ReadEnd::Gone;
         }
+    }
+}
+
+/// Tells the line that this socket is no more. One that is gone, or has another socket, takes no notice.
+async fn lost(line: Option<&(Addr<VcStreamActor>, u64)>) {
+    if let Some((line, epoch)) = line {
+        let _ = line.send(CallerSays { epoch: *epoch, event: CallerEvent::Lost }).await;
     }
 }
 

@@ -7,9 +7,6 @@ use trunkline_realtime::TurnDetection;
 use super::reader::{Reader, text_of, toml_like};
 use super::sections::{RealtimeSettings, RouteKind, RouteOverrides, RouteSettings};
 
-/// Tools that need no configuration of their own.
-pub const BUILT_IN_TOOLS: [&str; 3] = ["hang_up", "transfer_call", "send_dtmf"];
-
 const KEY: &str = "routes";
 
 pub(super) fn read(r: &mut Reader<'_>, realtime: &RealtimeSettings) -> Vec<RouteSettings> {
@@ -50,7 +47,7 @@ fn route(mut table: Map<String, Value>, realtime: &RealtimeSettings) -> Result<R
     if let Some(key) = left.first() {
         return Err(match kind {
             RouteKind::Model(_) => format!(
-                "has an unknown key {key}; allowed: match, kind, voice, instructions, greeting, transcription_model, turn_detection, tools"
+                "has an unknown key {key}; allowed: match, kind, voice, instructions, greeting, transcription_model, turn_detection"
             ),
             _ => format!("has a key {key} that its kind does not take; allowed: match, kind"),
         });
@@ -59,6 +56,7 @@ fn route(mut table: Map<String, Value>, realtime: &RealtimeSettings) -> Result<R
 }
 
 fn overrides(table: &mut Map<String, Value>, realtime: &RealtimeSettings) -> Result<RouteOverrides, String> {
+    no_tools(table)?;
     let overrides = RouteOverrides {
         voice: text(table, "voice")?,
         instructions: text(table, "instructions")?,
@@ -68,7 +66,6 @@ fn overrides(table: &mut Map<String, Value>, realtime: &RealtimeSettings) -> Res
             Some(value) => Some(turn_detection(value, &realtime.turn_detection)?),
             None => None,
         },
-        tools: tools(table)?,
     };
     match realtime.profile(&overrides, Vec::new()).check() {
         Ok(()) => Ok(overrides),
@@ -86,24 +83,13 @@ fn text(table: &mut Map<String, Value>, key: &str) -> Result<Option<String>, Str
     }
 }
 
-fn tools(table: &mut Map<String, Value>) -> Result<Vec<String>, String> {
-    let Some(value) = table.remove("tools") else {
-        return Ok(Vec::new());
-    };
-    let ValueKind::Array(items) = value.kind else {
-        return Err("has `tools` that are no list".to_owned());
-    };
-    let mut names = Vec::new();
-    for item in items {
-        match text_of(item) {
-            Some(name) if BUILT_IN_TOOLS.contains(&name.as_str()) => names.push(name),
-            other => {
-                let name = other.unwrap_or_default();
-                return Err(format!("has an unknown tool {name:?}; allowed: {}", BUILT_IN_TOOLS.join(", ")));
-            }
-        }
+/// The model's tools are not carried by this build: a list that asks for one is refused.
+fn no_tools(table: &mut Map<String, Value>) -> Result<(), String> {
+    match table.remove("tools").map(|value| value.kind) {
+        None => Ok(()),
+        Some(ValueKind::Array(items)) if items.is_empty() => Ok(()),
+        Some(_) => Err("has `tools`, which are not carried by this build yet; leave them out".to_owned()),
     }
-    Ok(names)
 }
 
 /// What a route says of turn detection, on top of the default's members where the type stays the same.

@@ -257,8 +257,6 @@ pub struct RouteOverrides {
     pub transcription_model: Option<String>,
     /// End of turn; starts from `realtime.turn_detection`.
     pub turn_detection: Option<TurnDetection>,
-    /// Built-in tools the model may use: `hang_up`, `transfer_call`, `send_dtmf`.
-    pub tools: Vec<String>,
 }
 
 /// `log.format`

@@ -171,10 +171,19 @@ fn path_of(name: &str) -> Option<String> {
 }
 
 fn leaves_of(layer: ConfigBuilder<DefaultState>, names: &BTreeMap<String, &str>) -> Result<Leaves, SettingsError> {
-    let built = layer.build().map_err(|error| SettingsError::one(error.to_string()))?;
+    let built = layer.build().map_err(|error| SettingsError::one(without_snippet(&error.to_string())))?;
     let mut leaves = Leaves::new();
     flatten(String::new(), built.cache, names, &mut leaves);
     Ok(leaves)
+}
+
+/// The parser shows the line that it could not read, and that may be a secret without its quotes: place and reason stay,
+/// the lines of the picture between them (`|`, `3 | api_key = ...`, `  |     ^`) go.
+fn without_snippet(error: &str) -> String {
+    let is_picture =
+        |line: &str| line.trim_start_matches(|c: char| c.is_ascii_digit() || c.is_whitespace()).starts_with('|');
+    let kept: Vec<&str> = error.lines().map(str::trim).filter(|line| !line.is_empty() && !is_picture(line)).collect();
+    kept.join(": ")
 }
 
 fn flatten(path: String, value: Value, names: &BTreeMap<String, &str>, out: &mut Leaves) {

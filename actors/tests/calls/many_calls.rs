@@ -38,7 +38,8 @@ async fn caller(bench: Bench, n: usize, hash: Rc<RefCell<Vec<u64>>>) {
     sleep(n as u64 * 7).await;
     let caller = Caller::call(&bench, &format!("call-{n}")).await;
     // Every hundredth caller sends frames of 20 ms, the others what a gateway may send: a second at a time.
-    let (payload, ms) = if n.is_multiple_of(100) { (sound::silence(1_000), 20) } else { (sound::silence(1_000), 1_000) };
+    let (payload, ms) =
+        if n.is_multiple_of(100) { (sound::silence(1_000), 20) } else { (sound::silence(1_000), 1_000) };
     for _ in 0..SECONDS {
         caller.speak_in(&payload, ms).await;
     }

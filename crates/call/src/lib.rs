@@ -29,5 +29,5 @@ pub use record::{
     DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, MAX_NOTE_BYTES,
     MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, TimelineEntry, UpView,
 };
-pub use route::{ModelRoute, Route, RouteKind, RouteTable};
+pub use route::{Route, RouteKind, RouteTable};
 pub use termination::{CallResult, EndReason, Termination};

@@ -4,7 +4,7 @@ use crate::Glob;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteKind {
     /// The caller talks to the model.
-    Model(ModelRoute),
+    Model,
     /// The caller hears himself, through the transcoder and without a model.
     Echo,
     /// The call is refused.
@@ -16,24 +16,11 @@ impl RouteKind {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Model(_) => "model",
+            Self::Model => "model",
             Self::Echo => "echo",
             Self::Reject => "reject",
         }
     }
-}
-
-/// What a model route changes of the session's defaults; `None` keeps the default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModelRoute {
-    /// Voice of the model.
-    pub voice: Option<String>,
-    /// Instructions of the session.
-    pub instructions: Option<String>,
-    /// What the model says first.
-    pub greeting: Option<String>,
-    /// Names of the tools this route may use.
-    pub tools: Vec<String>,
 }
 
 /// One line of the dial plan.
@@ -103,7 +90,7 @@ mod tests {
 
     #[test]
     fn kinds_have_the_names_of_the_configuration() {
-        let names = [RouteKind::Model(ModelRoute::default()), RouteKind::Echo, RouteKind::Reject].map(|k| k.name());
+        let names = [RouteKind::Model, RouteKind::Echo, RouteKind::Reject].map(|k| k.name());
         assert_eq!(names, ["model", "echo", "reject"]);
     }
 }

@@ -10,6 +10,9 @@ use crate::event::Item;
 /// More than a new session is ever told.
 const KEPT: usize = 64;
 
+/// Longest text kept of one item, in bytes: some twenty minutes of speech.
+const MAX_WORDS: usize = 16_384;
+
 /// Text is spoken at about this many characters a second; used only where the length of an item's audio is unknown.
 const CHARS_PER_SECOND: u64 = 15;
 
@@ -50,6 +53,11 @@ pub enum Entry {
         /// What it answered, once it has.
         output: Option<String>,
     },
+}
+
+/// As much of it as is kept.
+fn bounded(words: &str) -> &str {
+    words.get(..words.floor_char_boundary(MAX_WORDS)).unwrap_or_default()
 }
 
 impl Entry {
@@ -157,21 +165,22 @@ impl Ledger {
     pub(crate) fn caller_text(&mut self, id: &str, words: &str) {
         self.caller_turn(id);
         if let Some(Entry::Caller { text, .. }) = self.find(id) {
-            *text = Some(words.to_owned()).filter(|words| !words.trim().is_empty());
+            *text = Some(bounded(words).to_owned()).filter(|words| !words.trim().is_empty());
         }
     }
 
     /// A further piece of what the model says.
     pub(crate) fn model_text(&mut self, id: &str, piece: &str) {
         if let Some(text) = self.model(id).map(|entry| entry.text) {
-            text.push_str(piece);
+            text.push_str(bounded(piece));
+            text.truncate(bounded(text).len());
         }
     }
 
     /// The whole of what the model said.
     pub(crate) fn model_words(&mut self, id: &str, words: &str) {
         if let Some(text) = self.model(id).map(|entry| entry.text) {
-            words.clone_into(text);
+            bounded(words).clone_into(text);
         }
     }
 

@@ -117,7 +117,7 @@ fn routes_are_checked() {
     let path = dir.file(
         "routes.toml",
         "[realtime]\ngreeting = \"Hello\"\nvoice = \"marin\"\n\
-         [[routes]]\nmatch = \"+1555*\"\nkind = \"model\"\nvoice = \"cedar\"\ngreeting = \"\"\ntools = [\"hang_up\"]\n\
+         [[routes]]\nmatch = \"+1555*\"\nkind = \"model\"\nvoice = \"cedar\"\ngreeting = \"\"\n\
          turn_detection = { silence_duration_ms = 700 }\n\
          [[routes]]\nmatch = \"*\"\nkind = \"model\"\nturn_detection = { type = \"semantic_vad\", eagerness = \"low\" }\n",
     );
@@ -146,7 +146,7 @@ fn routes_are_checked() {
         ("match = \"*\"\nkind = \"fax\"", &["routes[0]", "fax", "model, echo, reject"]),
         ("match = \"*\"\nkind = \"echo\"\nvoice = \"x\"", &["routes[0]", "voice", "kind does not take"]),
         ("match = \"*\"\nkind = \"model\"\ntone = \"x\"", &["routes[0]", "tone", "unknown key"]),
-        ("match = \"*\"\nkind = \"model\"\ntools = [\"fly\"]", &["routes[0]", "fly", "hang_up"]),
+        ("match = \"*\"\nkind = \"model\"\ntools = [\"hang_up\"]", &["routes[0]", "tools", "not carried"]),
         ("match = \"*\"\nkind = \"model\"\nturn_detection = { type = \"psychic\" }", &["routes[0]", "psychic"]),
         ("match = \"*\"\nkind = \"model\"\nturn_detection = { eagerness = \"low\" }", &["routes[0]", "eagerness"]),
     ];

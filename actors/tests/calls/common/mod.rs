@@ -24,8 +24,7 @@ use trunkline_actors::prompts::PromptAudio;
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::BridgeSettings;
 use trunkline_call::{
-    CallId, CallLimits, CallRecord, ConnectGate, EndReason, FallbackSettings, Glob, ModelRoute, Route, RouteKind,
-    RouteTable,
+    CallId, CallLimits, CallRecord, ConnectGate, EndReason, FallbackSettings, Glob, Route, RouteKind, RouteTable,
 };
 use trunkline_media::{LineCodec, ModelFormat};
 use trunkline_realtime::{SessionProfile, Timing};
@@ -81,11 +80,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             limits: CallLimits::default(),
-            routes: vec![
-                ("6001", RouteKind::Echo),
-                ("6666", RouteKind::Reject),
-                ("*", RouteKind::Model(ModelRoute::default())),
-            ],
+            routes: vec![("6001", RouteKind::Echo), ("6666", RouteKind::Reject), ("*", RouteKind::Model)],
             profile: SessionProfile::default(),
             timing: Timing::default(),
             endpoints: vec!["ws://model.test/a"],
@@ -112,10 +107,8 @@ impl Setup {
         let profile = Arc::new(self.profile);
         let route = |(pattern, kind): (&str, RouteKind)| Route { pattern: Glob::parse(pattern).unwrap(), kind };
         let routes: Vec<Route> = self.routes.into_iter().map(route).collect();
-        let profiles = routes
-            .iter()
-            .map(|route| matches!(route.kind, RouteKind::Model(_)).then(|| Arc::clone(&profile)))
-            .collect();
+        let profiles =
+            routes.iter().map(|route| matches!(route.kind, RouteKind::Model).then(|| Arc::clone(&profile))).collect();
         let settings = Arc::new(BridgeSettings {
             limits: self.limits,
             routes: RouteTable(routes),
@@ -128,6 +121,7 @@ impl Setup {
             gate: Arc::new(ConnectGate::new(self.connects_per_second, Instant::now().into_std())),
             fallback: self.fallback,
             prompts: Arc::new(prompts()),
+            model_reached: std::sync::atomic::AtomicBool::new(true),
             unix_now_ms,
         });
         let transport = MemoryTransport::new();
