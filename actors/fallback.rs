@@ -1,6 +1,8 @@
 //! Keeps the caller company while the model is away: hears of every death of the session, plays prompts, and at the limit
 //! says goodbye. Every decision is the policy's.
 
+use std::sync::atomic::Ordering;
+
 use actix::{Actor, ActorContext, Addr, Context, Handler};
 use tokio::time::Instant;
 use trunkline_call::{CallState, EndReason, FallbackAction, FallbackInput, FallbackPolicy, FallbackState};
@@ -56,6 +58,7 @@ impl FallbackActor {
         match action {
             FallbackAction::Entered { reason } => {
                 record.fallback.add_entered();
+                self.call.settings.model_reached.store(false, Ordering::Relaxed);
                 self.call.set_state(CallState::Fallback);
                 self.announce("entered", reason);
             }

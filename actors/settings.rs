@@ -34,7 +34,7 @@ pub struct BridgeSettings {
     pub fallback: FallbackSettings,
     /// What he hears then.
     pub prompts: Arc<PromptAudio>,
-    /// How the latest attempt to reach the model went, of any call.
+    /// How the model was found lately: false from a call's loss of it until any session is set up.
     pub model_reached: AtomicBool,
     /// Milliseconds since 1970 (UTC), for a session's `expires_at`.
     pub unix_now_ms: fn() -> u64,

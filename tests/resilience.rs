@@ -293,6 +293,17 @@ async fn an_operator_drains() {
 }
 
 #[tokio::test]
+async fn a_signal_after_an_operators_drain_is_the_same_wish() {
+    let service = service("simulator", &[]).await;
+    let phone = Phone::dial(&service, "callId=c-1&to=6001").await;
+    service.post("/admin/drain").await;
+    while get(service.media, "/readyz").await.status != 503 {}
+    service.process.signal("TERM");
+    let listener = service.media;
+    drains(service, phone, listener).await;
+}
+
+#[tokio::test]
 async fn without_calls_a_drained_service_ends_at_once() {
     let mut service = service("simulator", &[]).await;
     service.process.signal("TERM");
@@ -375,8 +386,9 @@ async fn a_caller_who_takes_nothing_costs_little_and_shows_as_drops() {
         tokio::task::yield_now().await;
     }
     let call = service.call_when("c-1", "dropping", |call| call["down"]["dropped"].as_u64().unwrap() >= 50).await;
-    // Seconds of sound, not minutes, wait between our clock and this peer's kernel.
-    assert!(call["down"]["frames"].as_u64().unwrap() < 500, "{call:#}");
+    // Little sound waits between our clock and this peer: what it is said to have heard is nearly that.
+    println!("a stalled caller took {} frames", call["down"]["frames"]);
+    assert!(call["down"]["frames"].as_u64().unwrap() < 150, "{call:#}");
     assert!(call["drops"]["down"].as_object().unwrap().contains_key("socket"), "{call:#}");
     let after = service.process.memory();
     assert!(after < before + BOUND, "from {before} to {after} KiB");

@@ -101,9 +101,6 @@ impl AzureSessionActor {
         }
         let Some(mut link) = self.current.take_if(|link| link.id == id) else { return };
         let was_live = link.adopted;
-        if !was_live {
-            self.call.settings.model_reached.store(false, Ordering::Relaxed);
-        }
         if was_live {
             self.ledger = link.session.take_ledger();
             self.shorten_ring();
