@@ -1,11 +1,13 @@
 //! `GET /ingest`: a caller's media comes in.
 
+use actix::Addr;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ORIGIN;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use trunkline_actors::link::link;
+use trunkline_actors::link::{LinkReceiver, link};
 use trunkline_actors::messages::{AddListener, Admit, Attach};
+use trunkline_actors::vc_stream::VcStreamActor;
 use trunkline_call::{CallFacts, CallId};
 use trunkline_media::LineCodec;
 
@@ -123,24 +125,20 @@ async fn media(
     shared: &Shared,
     wanted: Wanted,
 ) -> Result<HttpResponse, Refused> {
-    let (response, session, stream) = upgrade(request, body)?;
+    let upgrade = Upgrade::prepare(request, body)?;
     let Wanted { call_id, codec, fill, facts, .. } = wanted;
     let arbiter = actix_rt::Arbiter::try_current().ok_or_else(internal)?;
-    let admit = Admit { call_id: call_id.clone(), codec, link: "ingest", arbiter };
-    let admission = shared.supervisor.send(admit).await.map_err(|_| internal())?.map_err(refuse_call)?;
-    let (sender, receiver) = link(codec);
-    let epoch = admission.line.send(Attach { link: sender, fill, facts }).await.map_err(|_| internal())?;
-    let socket = Socket {
-        call_id: call_id.to_string(),
-        codec,
-        heartbeat: shared.heartbeat,
-        session,
-        stream,
-        link: receiver,
-        line: Some((admission.line, epoch)),
-    };
-    actix_rt::spawn(socket.run());
-    Ok(response)
+    // A call that ends between its admission and this socket's arrival makes room for a new one of that id.
+    for _ in 0..2 {
+        let admit = Admit { call_id: call_id.clone(), codec, link: "ingest", arbiter: arbiter.clone() };
+        let admission = shared.supervisor.send(admit).await.map_err(|_| internal())?.map_err(refuse_call)?;
+        let (sender, receiver) = link(codec);
+        if let Ok(epoch) = admission.line.send(Attach { link: sender, fill, facts: facts.clone() }).await {
+            return Ok(upgrade.serve(shared, &call_id, codec, receiver, Some((admission.line, epoch))));
+        }
+        tracing::info!(call = %call_id, "the call ended before its socket was attached");
+    }
+    Err(internal())
 }
 
 /// Lets a listener in: it hears caller and model mixed.
@@ -153,34 +151,45 @@ pub(crate) async fn listen(
 ) -> Result<HttpResponse, Refused> {
     let no_such_call = || refuse(StatusCode::NOT_FOUND, "no_such_call", format!("there is no live call {call_id}"));
     let live = shared.registry.live_call(call_id).ok_or_else(no_such_call)?;
-    let (response, session, stream) = upgrade(request, body)?;
+    let upgrade = Upgrade::prepare(request, body)?;
     let (sender, receiver) = link(codec);
     if !live.line.send(AddListener { link: sender }).await.map_err(|_| no_such_call())? {
         let message = "the call has as many listeners as it may have";
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "at_capacity", message));
     }
-    let socket = Socket {
-        call_id: call_id.to_string(),
-        codec,
-        heartbeat: shared.heartbeat,
-        session,
-        stream,
-        link: receiver,
-        line: None,
-    };
-    actix_rt::spawn(socket.run());
-    Ok(response)
+    Ok(upgrade.serve(shared, call_id, codec, receiver, None))
 }
 
-/// Checks the handshake and prepares the answer; nothing is upgraded before that is sent, so a refusal is still possible.
-fn upgrade(
-    request: &HttpRequest,
-    body: web::Payload,
-) -> Result<(HttpResponse, actix_ws::Session, actix_ws::AggregatedMessageStream), Refused> {
-    let (response, session, stream) = actix_ws::handle(request, body)
-        .map_err(|error| refuse(StatusCode::BAD_REQUEST, "not_a_websocket", error.to_string()))?;
-    let stream = stream.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
-    Ok((response, session, stream))
+/// A handshake that is in order, before its answer is sent: a refusal is still possible.
+struct Upgrade {
+    response: HttpResponse,
+    session: actix_ws::Session,
+    stream: actix_ws::AggregatedMessageStream,
+}
+
+impl Upgrade {
+    fn prepare(request: &HttpRequest, body: web::Payload) -> Result<Self, Refused> {
+        let (response, session, stream) = actix_ws::handle(request, body)
+            .map_err(|error| refuse(StatusCode::BAD_REQUEST, "not_a_websocket", error.to_string()))?;
+        let stream = stream.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
+        Ok(Self { response, session, stream })
+    }
+
+    /// Upgrades, and runs the socket until it or the call is over.
+    fn serve(
+        self,
+        shared: &Shared,
+        call_id: &CallId,
+        codec: LineCodec,
+        link: LinkReceiver,
+        line: Option<(Addr<VcStreamActor>, u64)>,
+    ) -> HttpResponse {
+        let Self { response, session, stream } = self;
+        let call_id = call_id.to_string();
+        let socket = Socket { call_id, codec, heartbeat: shared.heartbeat, session, stream, link, line };
+        actix_rt::spawn(socket.run());
+        response
+    }
 }
 
 fn internal() -> Refused {
