@@ -159,3 +159,18 @@ fn the_models_last_words_are_heard_before_the_prompt_cuts_in() {
         });
     }
 }
+
+#[test]
+fn a_socket_that_takes_nothing_is_let_go() {
+    run(|| async {
+        let bench = Setup::default().start();
+        let (caller, mut model) = hand_driven(&bench).await;
+        model.server.stall(true);
+        model.server.answer_pings(false);
+        let speaking = sound::silence(14_000);
+        let (_next, ()) = tokio::join!(Model::accept(&bench), caller.speak(&speaking));
+        assert_eq!(caller.heard.fallbacks().len(), 2);
+        assert!(model.server.is_abandoned(), "its writer does not wait for ever");
+        model.look();
+    });
+}

@@ -37,11 +37,12 @@ async fn model(mut model: Model, mut rng: fastrand::Rng, said: bytes::Bytes) {
 async fn caller(bench: Bench, n: usize, hash: Rc<RefCell<Vec<u64>>>) {
     sleep(n as u64 * 7).await;
     let caller = Caller::call(&bench, &format!("call-{n}")).await;
-    // Every hundredth caller sends frames of 20 ms, the others what a gateway may send: a second at a time.
+    // Every hundredth caller sends frames of 20 ms, every fourth what a gateway may send: a second at a time. The others
+    // only listen.
     let (payload, ms) =
         if n.is_multiple_of(100) { (sound::silence(1_000), 20) } else { (sound::silence(1_000), 1_000) };
     for _ in 0..SECONDS {
-        caller.speak_in(&payload, ms).await;
+        if n.is_multiple_of(4) { caller.speak_in(&payload, ms).await } else { sleep(1_000).await }
     }
     caller.stop().await;
     sleep(100).await;
@@ -67,7 +68,7 @@ fn all_of_them() -> Vec<u64> {
         setup.limits.media_timeout = Duration::from_secs(3_600);
         let bench = setup.start();
         let transport = bench.transport.clone();
-        let said = sound::pcmu(&sound::tone(440, 3_000));
+        let said = sound::pcmu(&sound::tone(440, 1_500));
         actix_rt::spawn(async move {
             loop {
                 actix_rt::spawn(model(Model::over(transport.accepted().await), rng.fork(), said.clone()));
