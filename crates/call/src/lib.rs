@@ -14,6 +14,7 @@ mod record;
 mod route;
 mod termination;
 pub mod token;
+mod tools;
 
 pub use digits::{DigitCollector, KEY_QUIET, MAX_KEYS};
 pub use fallback::{
@@ -31,3 +32,4 @@ pub use record::{
 };
 pub use route::{Route, RouteKind, RouteTable};
 pub use termination::{CallResult, EndReason, Termination};
+pub use tools::{BuiltIns, MAX_DTMF, MAX_TOOL_ARGUMENTS, ToolAction, ToolError, Toolbox};
