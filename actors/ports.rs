@@ -1,5 +1,6 @@
 //! What the actors need of the outside world, as traits: the service plugs in sockets, tests plug in memory.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use actix::dev::{MessageResponse, ToEnvelope};
@@ -84,6 +85,65 @@ pub enum ConnectError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the socket is closed: {0}")]
 pub struct SocketError(pub String);
+
+/// Asks the SIP media application's side of calls for things: the two calls of its API. One lives beside the supervisor.
+pub trait CallControl {
+    /// Asks the application to act on a live call (UpdateSipMediaApplicationCall). It is accepted, not done, when this
+    /// returns. `arguments` must never be logged.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    fn update(
+        &self,
+        transaction_id: &str,
+        arguments: BTreeMap<String, String>,
+    ) -> LocalBoxFuture<'static, Result<(), ControlError>>;
+
+    /// Rings somebody up (CreateSipMediaApplicationCall); gives the transaction id. Not idempotent: never sent twice, by
+    /// the implementation neither.
+    ///
+    /// # Errors
+    /// [`ControlError`]; after [`ControlError::Unavailable`] the telephone may ring all the same.
+    fn create(&self, call: OutgoingCall) -> LocalBoxFuture<'static, Result<String, ControlError>>;
+}
+
+/// Whom to ring up.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OutgoingCall {
+    /// Our number, E.164.
+    pub from: String,
+    /// Whom, E.164.
+    pub to: String,
+    /// For the application; must never be logged.
+    pub arguments: BTreeMap<String, String>,
+}
+
+/// Why the application's side did not take a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// The account's quota is used up: worth another try later.
+    #[error("the SIP media application's quota is used up")]
+    Throttled,
+    /// No answer, or a fault over there: worth another try.
+    #[error("the SIP media application cannot be reached: {0}")]
+    Unavailable(String),
+    /// The transaction is over.
+    #[error("the SIP media application knows no such call any more")]
+    Gone,
+    /// It will never be taken: a wrong value, or no permission.
+    #[error("the SIP media application refused: {0}")]
+    Refused(String),
+}
+
+/// Calls the HTTP tools of the configuration. One lives on each worker.
+pub trait ToolCaller {
+    /// Runs the tool `name`; `arguments` is the JSON object that the model wrote, checked to be one. Gives what the model
+    /// is to be told, already bounded in length; errors are told to it as well.
+    ///
+    /// # Errors
+    /// A text for the model and the timeline, without address or secret.
+    fn call(&self, name: &str, arguments: String, call_id: &str) -> LocalBoxFuture<'static, Result<String, String>>;
+}
 
 /// Sends a control message. Control is rare at its source (a key, a turn, an end), so that ignoring the mailbox bound
 /// is safe, and it must arrive. Audio never goes this way.

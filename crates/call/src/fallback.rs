@@ -1,21 +1,55 @@
+mod air;
+
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use self::air::Air;
+pub use self::air::{ACCEPT_GUARD, HUSH_GUARD, PROMPT_GUARD};
+
 /// A goodbye that is not reported as done by then is taken as done.
 pub const GOODBYE_GUARD: Duration = Duration::from_secs(10);
-
-/// A prompt that is not reported as done by then is taken as done: the report may have been lost with its channel.
-pub const PROMPT_GUARD: Duration = Duration::from_secs(30);
 
 /// Longer than any call; keeps sums of moments and durations within what an `Instant` can hold.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// How the caller is spoken to while the model is away (`fallback.channel`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FallbackChannel {
+    /// By the SIP media application where the call has a transaction and the application takes the request in time,
+    /// otherwise by the call's own media for the rest of that outage.
+    #[default]
+    Auto,
+    /// By the SIP media application. A prompt that it does not take is played into the call's own media: silence would
+    /// be worse.
+    Sma,
+    /// By the call's own media.
+    Media,
+}
+
+impl FallbackChannel {
+    /// As in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Sma => "sma",
+            Self::Media => "media",
+        }
+    }
+}
+
 /// What the fallback goes by (configuration section `fallback`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FallbackSettings {
+    /// How the caller is spoken to.
+    pub channel: FallbackChannel,
     /// How many keep-alive prompts there are to cycle through; with 0 the caller waits in silence.
     pub prompts: usize,
+    /// How long the SIP media application speaks each of them.
+    pub speech: Vec<Duration>,
+    /// How long it speaks the goodbye.
+    pub goodbye_speech: Duration,
     /// Quiet between two prompts.
     pub pause: Duration,
     /// After this long without a session the call is given up.
@@ -27,7 +61,10 @@ pub struct FallbackSettings {
 impl Default for FallbackSettings {
     fn default() -> Self {
         Self {
+            channel: FallbackChannel::Auto,
             prompts: 3,
+            speech: Vec::new(),
+            goodbye_speech: Duration::from_secs(5),
             pause: Duration::from_secs(3),
             max_duration: Duration::from_secs(60),
             first_connect_grace: Duration::from_secs(2),
@@ -81,8 +118,23 @@ pub enum FallbackInput {
     PromptDone,
     /// The goodbye ended.
     GoodbyeDone,
+    /// Our line has fallen silent; answers [`FallbackAction::Hush`].
+    Hushed,
+    /// The SIP media application took the request: it speaks. Answers [`FallbackAction::AskSma`], perhaps late.
+    SmaAccepted(SmaPrompt),
+    /// It did not, or the request expired.
+    SmaRefused(SmaPrompt),
     /// The call ends for another reason: nothing more is to be done.
     CallEnding,
+}
+
+/// What the SIP media application is asked to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmaPrompt {
+    /// One of the keep-alive texts, and a pause after it.
+    KeepAlive(usize),
+    /// The last word, and then to hang up.
+    Goodbye,
 }
 
 /// What the policy wants done, in this order.
@@ -111,6 +163,31 @@ pub enum FallbackAction {
     PlayGoodbye,
     /// End the call.
     EndCall,
+    /// Let our line fall silent, within part of [`HUSH_GUARD`] or at once; answered by [`FallbackInput::Hushed`]. What
+    /// comes for it waits.
+    Hush {
+        /// Whatever is being said is cut.
+        at_once: bool,
+    },
+    /// Our line may speak again.
+    Release,
+    /// Ask the SIP media application to speak; answered by [`FallbackInput::SmaAccepted`] or
+    /// [`FallbackInput::SmaRefused`].
+    AskSma {
+        /// What to say.
+        what: SmaPrompt,
+        /// Of no use if it is not asked by then.
+        until: Instant,
+    },
+    /// What the application was asked for is not wanted any more, if it is not on its way yet.
+    WithdrawSma,
+    /// The application need not finish its pause.
+    ResumeSma,
+    /// The application says goodbye and hangs up: the call ends when that took effect, or after `wait`.
+    LeaveToSma {
+        /// How long that may take.
+        wait: Duration,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -121,48 +198,44 @@ enum Phase {
     Connecting { until: Instant },
     /// No session; given up at `until`.
     Outage { reason: String, until: Instant },
-    /// The goodbye is on the air; over at `until` at the latest.
+    /// The goodbye is on the air, or asked for; over at `until` at the latest.
     Goodbye { until: Instant },
+    /// The goodbye is ours to say as soon as the application has ended its sentence.
+    BeforeGoodbye { at: Instant },
     /// Nothing more comes.
     Over,
 }
 
-/// Decides what a caller hears while the model is away, and when to give up.
+/// What hanging up by the application takes beyond its words.
+const SMA_HANG_UP: Duration = Duration::from_secs(2);
+
+/// Decides what a caller hears while the model is away, by which channel, and when to give up.
 ///
-/// From the loss until the first prompt, and between two prompts, the line is never quiet for longer than the pause.
-/// Prompts never overlap, also not across two outages; they cycle through the texts over the whole call.
+/// From the loss until the first prompt, and between two prompts, the line is never quiet for longer than the pause and
+/// what the SIP media application takes to be asked. Prompts never overlap, also not across two outages or two channels;
+/// they cycle through the texts over the whole call.
 #[derive(Clone, Debug)]
 pub struct FallbackPolicy {
     settings: FallbackSettings,
     phase: Phase,
     state: FallbackState,
     ever_ready: bool,
-    next_prompt: usize,
-    /// Until when the prompt on the air is waited for; `None` while none is.
-    prompt_guard: Option<Instant>,
-    /// When the next prompt may start (only during an outage).
-    prompt_due: Option<Instant>,
+    air: Air,
 }
 
 impl FallbackPolicy {
     /// The policy of a call that has not begun to connect.
     #[must_use]
-    pub fn new(settings: FallbackSettings) -> Self {
-        let FallbackSettings { prompts, pause, max_duration, first_connect_grace } = settings;
-        Self {
-            settings: FallbackSettings {
-                prompts,
-                pause: pause.min(FOREVER),
-                max_duration: max_duration.min(FOREVER),
-                first_connect_grace: first_connect_grace.min(FOREVER),
-            },
-            phase: Phase::Idle,
-            state: FallbackState::Idle,
-            ever_ready: false,
-            next_prompt: 0,
-            prompt_guard: None,
-            prompt_due: None,
-        }
+    pub fn new(mut settings: FallbackSettings) -> Self {
+        settings.pause = settings.pause.min(FOREVER);
+        settings.max_duration = settings.max_duration.min(FOREVER);
+        settings.first_connect_grace = settings.first_connect_grace.min(FOREVER);
+        Self { settings, phase: Phase::Idle, state: FallbackState::Idle, ever_ready: false, air: Air::new() }
+    }
+
+    /// Whether the call has a transaction that the SIP media application can be asked about. May become known late.
+    pub const fn set_sma(&mut self, known: bool) {
+        self.air.set_sma(known);
     }
 
     /// Where the fallback stands. After the call's end it stays as it was.
@@ -173,24 +246,26 @@ impl FallbackPolicy {
 
     /// Takes one input and appends what is to be done.
     pub fn input(&mut self, now: Instant, input: FallbackInput, out: &mut Vec<FallbackAction>) {
+        if matches!(self.phase, Phase::Over) {
+            return;
+        }
         match input {
             FallbackInput::Connecting => {
                 if matches!(self.phase, Phase::Idle) && !self.ever_ready {
                     self.phase = Phase::Connecting { until: now + self.settings.first_connect_grace };
                 }
             }
-            FallbackInput::Ready => self.ready(out),
+            FallbackInput::Ready => self.ready(now, out),
             FallbackInput::Lost { permanent, reason } => self.lost(now, permanent, reason, out),
-            FallbackInput::PromptDone => {
-                if self.prompt_guard.take().is_some() {
-                    self.prompt_due = Some(now + self.settings.pause);
-                }
-            }
+            FallbackInput::PromptDone => self.air.played(now, &self.settings),
             FallbackInput::GoodbyeDone => {
-                if matches!(self.phase, Phase::Goodbye { .. }) {
+                if matches!(self.phase, Phase::Goodbye { .. }) && !self.air.asks_goodbye() {
                     self.over(out);
                 }
             }
+            FallbackInput::Hushed => self.air.hushed(now, self.in_outage(), out),
+            FallbackInput::SmaAccepted(what) => self.sma_accepted(now, what, out),
+            FallbackInput::SmaRefused(what) => self.sma_refused(now, what, out),
             FallbackInput::CallEnding => self.phase = Phase::Over,
         }
         self.on_timer(now, out);
@@ -199,42 +274,62 @@ impl FallbackPolicy {
     /// When [`FallbackPolicy::on_timer`] wants to be called.
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
+        let air = self.air.next_timer(self.in_outage());
         match self.phase {
-            Phase::Idle | Phase::Over => None,
-            Phase::Connecting { until } | Phase::Goodbye { until } => Some(until),
-            Phase::Outage { until, .. } => {
-                let prompt = self.prompt_guard.or(self.prompt_due);
-                Some(prompt.map_or(until, |prompt| prompt.min(until)))
-            }
+            Phase::Over => None,
+            Phase::Idle => air,
+            Phase::Goodbye { until } | Phase::BeforeGoodbye { at: until } => Some(until),
+            Phase::Connecting { until } | Phase::Outage { until, .. } => Some(air.map_or(until, |air| air.min(until))),
         }
     }
 
     /// Does what is due at `now`; called early it does nothing.
     pub fn on_timer(&mut self, now: Instant, out: &mut Vec<FallbackAction>) {
-        if self.prompt_guard.is_some_and(|guard| now >= guard) {
-            self.prompt_guard = None;
-            self.prompt_due = Some(now);
-        }
         match self.phase {
             Phase::Connecting { until } if now >= until => self.enter(now, "connecting".to_owned(), out),
-            Phase::Goodbye { until } if now >= until => return self.over(out),
+            Phase::BeforeGoodbye { at } if now >= at => self.play_goodbye(now, out),
+            Phase::Goodbye { until } if now >= until => {
+                if self.air.asks_goodbye() {
+                    self.play_goodbye(now, out);
+                } else {
+                    self.over(out);
+                }
+            }
             _ => {}
         }
-        if let Phase::Outage { until, .. } = self.phase {
-            if now >= until {
-                self.give_up(now, out);
-            } else {
-                self.prompt_if_due(now, out);
-            }
+        if let Phase::Outage { until, .. } = self.phase
+            && now >= until
+        {
+            self.give_up(now, out);
+        }
+        if matches!(self.phase, Phase::Idle | Phase::Connecting { .. } | Phase::Outage { .. }) {
+            self.air.on_timer(now, &self.settings, self.in_outage(), out);
+            self.note_channel();
         }
     }
 
-    fn ready(&mut self, out: &mut Vec<FallbackAction>) {
+    fn in_outage(&self) -> bool {
+        matches!(self.phase, Phase::Outage { .. })
+    }
+
+    /// Keeps the state's word for the channel in step with the channel.
+    fn note_channel(&mut self) {
+        if self.in_outage() {
+            let sma = self.air.uses_sma(self.settings.channel);
+            self.state = if sma { FallbackState::Sma } else { FallbackState::Media };
+        }
+    }
+
+    fn ready(&mut self, now: Instant, out: &mut Vec<FallbackAction>) {
         match self.phase {
             Phase::Idle | Phase::Connecting { .. } => {}
-            Phase::Outage { .. } => out.extend([FallbackAction::StopPrompts, FallbackAction::Recovered]),
+            Phase::Outage { .. } => {
+                out.push(FallbackAction::StopPrompts);
+                self.air.close(now, out);
+                out.push(FallbackAction::Recovered);
+            }
             // The caller has been told goodbye: too late.
-            Phase::Goodbye { .. } | Phase::Over => return,
+            Phase::Goodbye { .. } | Phase::BeforeGoodbye { .. } | Phase::Over => return,
         }
         self.ever_ready = true;
         self.phase = Phase::Idle;
@@ -245,7 +340,7 @@ impl FallbackPolicy {
         match &mut self.phase {
             Phase::Idle | Phase::Connecting { .. } => self.enter(now, reason, out),
             Phase::Outage { reason: last, .. } => *last = reason,
-            Phase::Goodbye { .. } | Phase::Over => return,
+            Phase::Goodbye { .. } | Phase::BeforeGoodbye { .. } | Phase::Over => return,
         }
         if permanent {
             self.give_up(now, out);
@@ -255,34 +350,59 @@ impl FallbackPolicy {
     fn enter(&mut self, now: Instant, reason: String, out: &mut Vec<FallbackAction>) {
         out.push(FallbackAction::Entered { reason: reason.clone() });
         self.phase = Phase::Outage { reason, until: now + self.settings.max_duration };
-        self.state = FallbackState::Media;
-        // One of the last outage may still be ending its sentence: then the pause follows it, as ever.
-        self.prompt_due = Some(now).filter(|_| self.prompt_guard.is_none());
+        self.air.open(now);
+        self.note_channel();
     }
 
-    fn prompt_if_due(&mut self, now: Instant, out: &mut Vec<FallbackAction>) {
-        let due = self.prompt_guard.is_none() && self.prompt_due.is_some_and(|due| now >= due);
-        if !due {
-            return;
+    fn sma_accepted(&mut self, now: Instant, what: SmaPrompt, out: &mut Vec<FallbackAction>) {
+        match (what, &self.phase) {
+            (SmaPrompt::Goodbye, _) => {
+                // Late or not: it speaks and hangs up, and a goodbye of ours would be the second voice.
+                self.phase = Phase::Over;
+                out.push(FallbackAction::LeaveToSma { wait: self.settings.goodbye_speech + SMA_HANG_UP });
+            }
+            (SmaPrompt::KeepAlive(index), Phase::Idle | Phase::Connecting { .. } | Phase::Outage { .. }) => {
+                self.air.accepted(now, index, &self.settings, out);
+            }
+            (SmaPrompt::KeepAlive(_), Phase::Goodbye { .. } | Phase::BeforeGoodbye { .. } | Phase::Over) => {}
         }
-        self.prompt_due = None;
-        if self.settings.prompts == 0 {
-            return;
+    }
+
+    fn sma_refused(&mut self, now: Instant, what: SmaPrompt, out: &mut Vec<FallbackAction>) {
+        match what {
+            SmaPrompt::KeepAlive(_) => {
+                self.air.refused(now, &self.settings, self.in_outage(), out);
+            }
+            SmaPrompt::Goodbye => {
+                if matches!(self.phase, Phase::Goodbye { .. }) && self.air.asks_goodbye() {
+                    self.play_goodbye(now, out);
+                }
+            }
         }
-        let index = self.next_prompt % self.settings.prompts;
-        self.next_prompt = (index + 1) % self.settings.prompts;
-        self.prompt_guard = Some(now + PROMPT_GUARD);
-        out.push(FallbackAction::PlayPrompt { index });
     }
 
     fn give_up(&mut self, now: Instant, out: &mut Vec<FallbackAction>) {
-        let goodbye = Phase::Goodbye { until: now + GOODBYE_GUARD };
-        if let Phase::Outage { reason, .. } = std::mem::replace(&mut self.phase, goodbye) {
+        let by_sma = self.air.uses_sma(self.settings.channel);
+        let until = now + if by_sma { ACCEPT_GUARD } else { GOODBYE_GUARD };
+        if let Phase::Outage { reason, .. } = std::mem::replace(&mut self.phase, Phase::Goodbye { until }) {
             self.state = FallbackState::GaveUp;
-            self.prompt_guard = None;
-            self.prompt_due = None;
-            out.extend([FallbackAction::GaveUp { reason }, FallbackAction::PlayGoodbye]);
+            out.push(FallbackAction::GaveUp { reason });
+            if by_sma {
+                self.air.ask_goodbye(now, out);
+            } else {
+                self.play_goodbye(now, out);
+            }
         }
+    }
+
+    fn play_goodbye(&mut self, now: Instant, out: &mut Vec<FallbackAction>) {
+        if let Some(at) = self.air.speaks_until(now) {
+            self.phase = Phase::BeforeGoodbye { at };
+            return;
+        }
+        self.phase = Phase::Goodbye { until: now + GOODBYE_GUARD };
+        self.air.fall_silent(out);
+        out.push(FallbackAction::PlayGoodbye);
     }
 
     fn over(&mut self, out: &mut Vec<FallbackAction>) {

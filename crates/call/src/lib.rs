@@ -18,7 +18,8 @@ mod tools;
 
 pub use digits::{DigitCollector, KEY_QUIET, MAX_KEYS};
 pub use fallback::{
-    FallbackAction, FallbackInput, FallbackPolicy, FallbackSettings, FallbackState, GOODBYE_GUARD, PROMPT_GUARD,
+    ACCEPT_GUARD, FallbackAction, FallbackChannel, FallbackInput, FallbackPolicy, FallbackSettings, FallbackState,
+    GOODBYE_GUARD, HUSH_GUARD, PROMPT_GUARD, SmaPrompt,
 };
 pub use glob::{BadGlob, Glob};
 pub use id::{BadCallId, CallId};

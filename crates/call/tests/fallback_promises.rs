@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use line::{Line, lost, refused, settings};
 use proptest::prelude::*;
-use trunkline_call::{FallbackAction as Act, FallbackInput as In, FallbackSettings, GOODBYE_GUARD};
+use trunkline_call::{
+    ACCEPT_GUARD, FallbackAction as Act, FallbackChannel, FallbackInput as In, FallbackSettings, GOODBYE_GUARD, HUSH_GUARD,
+    SmaPrompt,
+};
 
 fn any_input() -> impl Strategy<Value = In> {
     prop_oneof![
@@ -67,6 +70,7 @@ fn check(log: &[(u64, Act)], pause_ms: u64, max_ms: u64, prompt_ms: u64, over_ms
                 assert!(at - gave_up_at.expect("ended without giving up") <= GOODBYE_GUARD.as_millis() as u64);
                 ended = true;
             }
+            _ => panic!("{act:?} without an application to ask"),
         }
     }
     if hung_up.is_none() {
@@ -108,5 +112,57 @@ proptest! {
         let over = line.now_ms + 15_000;
         line.run_to(over);
         check(&line.log, pause_ms, max_ms, prompt_ms, over, hung_up);
+    }
+}
+
+/// What holds with an application to ask, whatever it answers and when. That there are never two voices at once, the line
+/// itself sees to.
+fn check_sma(line: &Line, pause_ms: u64, channel: FallbackChannel) {
+    // To fall silent and to be asked.
+    let patience = (HUSH_GUARD + ACCEPT_GUARD).as_millis() as u64;
+    let mut outage = None;
+    let mut gave_up = false;
+    for (at, act) in &line.log {
+        let at = *at;
+        if let Some(since) = outage {
+            let heard = line.heard.iter().filter(|(from, _)| *from < at).map(|(_, until)| *until);
+            let quiet = at.saturating_sub(heard.chain([since]).max().unwrap_or_default());
+            assert!(quiet <= pause_ms + patience, "{quiet} ms of quiet before {act:?} at {at}");
+        }
+        match act {
+            Act::Entered { .. } => outage = Some(at),
+            Act::AskSma { what, .. } => {
+                assert!(channel != FallbackChannel::Media);
+                assert!(outage.is_some() || (gave_up && *what == SmaPrompt::Goodbye), "{act:?} at {at}");
+            }
+            Act::PlayPrompt { .. } => assert!(outage.is_some(), "{act:?} at {at} outside an outage"),
+            Act::Recovered => outage = None,
+            Act::GaveUp { .. } => (outage, gave_up) = (None, true),
+            Act::EndCall | Act::LeaveToSma { .. } => assert!(gave_up),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_application_keeps_the_promises(
+        inputs in prop::collection::vec((0..20_000_u64, any_input()), 0..40),
+        answers in prop::collection::vec(prop::option::of((0..3_000_u64, any::<bool>())), 1..6),
+        channel in prop_oneof![Just(FallbackChannel::Auto), Just(FallbackChannel::Sma), Just(FallbackChannel::Media)],
+        pause_ms in 0..8_000_u64,
+        prompt_ms in 1..20_000_u64,
+        hush_ms in 0..3_000_u64,
+    ) {
+        let mut line = Line::new(FallbackSettings { channel, pause: Duration::from_millis(pause_ms), ..settings() });
+        line.policy.set_sma(true);
+        (line.answers, line.prompt_ms, line.hush_ms) = (answers, Some(prompt_ms), hush_ms);
+        for (after, input) in inputs {
+            line.at(line.now_ms + after, input);
+        }
+        line.run_to(line.now_ms + 15_000);
+        check_sma(&line, pause_ms, channel);
     }
 }

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use trunkline_call::{FallbackAction as Act, FallbackInput as In, FallbackPolicy, FallbackSettings, FallbackState};
+use trunkline_call::{
+    FallbackAction as Act, FallbackChannel, FallbackInput as In, FallbackPolicy, FallbackSettings, FallbackState, SmaPrompt,
+};
 
 const PAUSE_MS: u64 = 3_000;
 const MAX_MS: u64 = 60_000;
@@ -19,6 +21,18 @@ pub struct Line {
     pub prompt_ms: Option<u64>,
     pub goodbye_ms: Option<u64>,
     pub ends: Option<(u64, In)>,
+    /// Our line falls silent this long after it is asked to.
+    pub hush_ms: u64,
+    /// How the SIP media application answers, one request after the other, again and again: after so many ms it takes
+    /// the request or not; `None` = no answer.
+    pub answers: Vec<Option<(u64, bool)>>,
+    asked: usize,
+    pending: Vec<(u64, In)>,
+    /// Until when the application speaks.
+    pub spoken_until: u64,
+    /// What was heard of either voice: from, until.
+    pub heard: Vec<(u64, u64)>,
+    speech: Vec<Duration>,
 }
 
 impl Line {
@@ -28,8 +42,28 @@ impl Line {
             reason = "some moment to start from; the test's own clock goes on from it"
         )]
         let start = Instant::now();
+        let speech = settings.speech.clone();
         let policy = FallbackPolicy::new(settings);
-        Self { start, now_ms: 0, policy, log: vec![], prompt_ms: Some(2_000), goodbye_ms: Some(4_000), ends: None }
+        Self {
+            start,
+            now_ms: 0,
+            policy,
+            log: vec![],
+            prompt_ms: Some(2_000),
+            goodbye_ms: Some(4_000),
+            ends: None,
+            hush_ms: 200,
+            answers: vec![None],
+            asked: 0,
+            pending: vec![],
+            spoken_until: 0,
+            heard: vec![],
+            speech,
+        }
+    }
+
+    fn alone(&self, what: &Act) {
+        assert!(self.now_ms >= self.spoken_until, "{what:?} at {} ms while the application speaks", self.now_ms);
     }
 
     pub fn input(&mut self, input: In) {
@@ -45,9 +79,28 @@ impl Line {
             match action {
                 Act::PlayPrompt { .. } => {
                     assert!(self.ends.is_none(), "{action:?} at {} ms while a prompt is on the air", self.now_ms);
+                    self.alone(&action);
                     self.ends = self.prompt_ms.map(|ms| (self.now_ms + ms, In::PromptDone));
+                    self.heard.extend(self.prompt_ms.map(|ms| (self.now_ms, self.now_ms + ms)));
                 }
-                Act::PlayGoodbye => self.ends = self.goodbye_ms.map(|ms| (self.now_ms + ms, In::GoodbyeDone)),
+                Act::PlayGoodbye => {
+                    self.alone(&action);
+                    self.ends = self.goodbye_ms.map(|ms| (self.now_ms + ms, In::GoodbyeDone));
+                }
+                Act::Release => self.alone(&action),
+                Act::Hush { at_once } => {
+                    if self.ends.take().is_some() {
+                        assert!(at_once, "a prompt is cut for nothing at {} ms", self.now_ms);
+                    }
+                    self.pending.push((self.now_ms + if at_once { 0 } else { self.hush_ms }, In::Hushed));
+                }
+                Act::AskSma { what, .. } => {
+                    if let Some((ms, taken)) = self.answers[self.asked % self.answers.len()] {
+                        let answer = if taken { In::SmaAccepted(what) } else { In::SmaRefused(what) };
+                        self.pending.push((self.now_ms + ms, answer));
+                    }
+                    self.asked += 1;
+                }
                 _ => {}
             }
             self.log.push((self.now_ms, action));
@@ -59,16 +112,38 @@ impl Line {
         loop {
             let timer = self.policy.next_timer().map(|at| (at - self.start).as_millis() as u64);
             let end = self.ends.as_ref().map(|&(at, _)| at);
-            let Some(next) = [timer, end].into_iter().flatten().min().filter(|&at| at <= to_ms) else {
+            let answer = self.pending.iter().map(|&(at, _)| at).min();
+            let Some(next) = [timer, end, answer].into_iter().flatten().min().filter(|&at| at <= to_ms) else {
                 break;
             };
             self.now_ms = next;
+            if answer == Some(next) {
+                let at = self.pending.iter().position(|&(at, _)| at == next).unwrap();
+                let (_, input) = self.pending.remove(at);
+                self.answered(input);
+                continue;
+            }
             match self.ends.take_if(|&mut (at, _)| at == next) {
                 Some((_, input)) => self.input(input),
                 None => self.step(|policy, now, out| policy.on_timer(now, out)),
             }
         }
         self.now_ms = to_ms;
+    }
+
+    fn answered(&mut self, input: In) {
+        let taken = if let In::SmaAccepted(what) = input { Some(what) } else { None };
+        let said = self.log.len();
+        self.input(input);
+        let Some(SmaPrompt::KeepAlive(index)) = taken else { return };
+        let over = self.policy.next_timer().is_none() && self.log.len() == said;
+        let cut = self.log[said..].contains(&(self.now_ms, Act::Hush { at_once: true }));
+        let goodbye = self.log.iter().any(|(_, act)| matches!(act, Act::GaveUp { .. }));
+        assert!(cut || self.ends.is_none() || goodbye || over, "two voices from {} ms", self.now_ms);
+        if !goodbye {
+            self.spoken_until = self.now_ms + self.speech[index].as_millis() as u64;
+            self.heard.push((self.now_ms, self.spoken_until));
+        }
     }
 
     pub fn at(&mut self, ms: u64, input: In) -> &mut Self {
@@ -89,7 +164,25 @@ pub fn settings() -> FallbackSettings {
         pause: Duration::from_millis(PAUSE_MS),
         max_duration: Duration::from_millis(MAX_MS),
         first_connect_grace: Duration::from_millis(GRACE_MS),
+        speech: vec![Duration::from_millis(1_000), Duration::from_millis(3_000), Duration::from_millis(2_000)],
+        goodbye_speech: Duration::from_millis(5_000),
+        ..FallbackSettings::default()
     }
+}
+
+/// A call that has a session, and a transaction of the SIP media application, which answers like this.
+pub fn talking_by(channel: FallbackChannel, answers: &[Option<(u64, bool)>]) -> Line {
+    let mut line = Line::new(FallbackSettings { channel, ..settings() });
+    line.policy.set_sma(true);
+    line.answers = answers.to_vec();
+    line.at(0, In::Connecting).at(300, In::Ready);
+    line.log.clear();
+    line
+}
+
+/// What is asked of the application at `at`, for a second.
+pub fn ask(line: &Line, at: u64, what: SmaPrompt) -> (u64, Act) {
+    (at, Act::AskSma { what, until: line.start + Duration::from_millis(at + 1_000) })
 }
 
 /// A call that has a session.
