@@ -20,6 +20,7 @@ enum Step {
     Refuse,
     PeerPlayed { item: u8 },
     Hold(bool),
+    Hush(bool),
     Fill(bool),
 }
 
@@ -85,6 +86,7 @@ impl Run {
             Step::Refuse => playout.refused(),
             Step::PeerPlayed { item } => playout.peer_played(*now, &(item % 4)),
             Step::Hold(held) => playout.hold(*now, held),
+            Step::Hush(hushed) => playout.hush(*now, hushed),
             Step::Fill(on) => playout.set_fill(*now, on),
         }
     }
@@ -119,6 +121,7 @@ impl Run {
     /// Everything that is not held back comes out in the end, and no more than was pushed (and padded).
     fn finish(mut self) {
         self.playout.hold(self.now, false);
+        self.playout.hush(self.now, false);
         self.playout.set_fill(self.now, false);
         for item in 0..4 {
             self.playout.end(self.now, &item);

@@ -31,6 +31,7 @@ pub struct Playout<K: Clone + PartialEq> {
     silence: Bytes,
     fill: bool,
     held: bool,
+    hushed: bool,
     /// The next tick; `None` while the clock stands.
     next: Option<Instant>,
     /// The tick of the last frame sent.
@@ -82,6 +83,7 @@ impl<K: Clone + PartialEq> Playout<K> {
             silence: Bytes::from(vec![codec.silence(); codec.frame_bytes()]),
             fill: false,
             held: false,
+            hushed: false,
             next: None,
             last: None,
             polled: None,
@@ -95,14 +97,7 @@ impl<K: Clone + PartialEq> Playout<K> {
     /// With `on` a frame goes out at every tick, silence where nothing plays.
     pub fn set_fill(&mut self, now: Instant, on: bool) {
         self.fill = on;
-        if self.held {
-            return;
-        }
-        if !self.wants_ticks() {
-            self.next = None;
-        } else if self.next.is_none() {
-            self.next = Some(self.earliest(now));
-        }
+        self.set_clock(now);
     }
 
     /// Appends line audio of any length to an item; a new key opens a new item behind the others. What does not fill
@@ -140,7 +135,7 @@ impl<K: Clone + PartialEq> Playout<K> {
         if self.held {
             return None;
         }
-        let mark = self.items.front().filter(|item| item.is_over()).and_then(|item| item.ended_at);
+        let mark = self.items.front().filter(|item| !self.hushed && item.is_over()).and_then(|item| item.ended_at);
         mark.into_iter().chain(self.next).min()
     }
 
@@ -149,7 +144,8 @@ impl<K: Clone + PartialEq> Playout<K> {
         if self.held {
             return None;
         }
-        if let Some(item) = self.items.pop_front_if(|item| item.is_over()) {
+        let hushed = self.hushed;
+        if let Some(item) = self.items.pop_front_if(|item| !hushed && item.is_over()) {
             self.heard.marked(now, item.key.clone(), item.serial, item.tally);
             return Some(Due::Mark(item.key));
         }
@@ -234,6 +230,12 @@ impl<K: Clone + PartialEq> Playout<K> {
         self.next = (!held && self.wants_ticks()).then(|| self.earliest(now));
     }
 
+    /// While hushed nothing that waits is played, and nothing is lost: another voice speaks. With fill, silence goes out.
+    pub fn hush(&mut self, now: Instant, hushed: bool) {
+        self.hushed = hushed;
+        self.set_clock(now);
+    }
+
     /// Milliseconds that wait to be played, the started frame included, rounded up.
     pub fn queued_ms(&self) -> u64 {
         self.queued_bytes.div_ceil(self.codec.bytes_per_ms() as u64)
@@ -252,6 +254,18 @@ impl<K: Clone + PartialEq> Playout<K> {
     /// Ticks by which the clock slipped because polls came too late, so far.
     pub fn late_ticks(&self) -> u64 {
         self.late_ticks
+    }
+
+    /// The clock stands if nothing wants a tick, and starts if something does.
+    fn set_clock(&mut self, now: Instant) {
+        if self.held {
+            return;
+        }
+        if !self.wants_ticks() {
+            self.next = None;
+        } else if self.next.is_none() {
+            self.next = Some(self.earliest(now));
+        }
     }
 
     fn supply(&mut self, now: Instant, key: &K, payload: Bytes, live: bool) {
@@ -292,7 +306,7 @@ impl<K: Clone + PartialEq> Playout<K> {
     fn next_frame(&mut self, now: Instant, due: Instant) -> Option<Due<K>> {
         let codec = self.codec;
         self.polled = None;
-        if let Some(item) = self.items.front_mut()
+        if let Some(item) = self.items.front_mut().filter(|_| !self.hushed)
             && let Some((payload, audio)) = item.pop_frame(codec)
         {
             item.begun = true;
@@ -310,11 +324,11 @@ impl<K: Clone + PartialEq> Playout<K> {
     /// Whether the clock has to run: something is to be sent or an underrun to be counted at the next tick.
     fn wants_ticks(&self) -> bool {
         let playing = self.items.iter().find(|item| !item.is_over());
-        self.fill || playing.is_some_and(|item| item.has_frame() || item.is_starved())
+        self.fill || (!self.hushed && playing.is_some_and(|item| item.has_frame() || item.is_starved()))
     }
 
     fn is_starved(&self) -> bool {
-        self.items.front().is_some_and(Item::is_starved)
+        !self.hushed && self.items.front().is_some_and(Item::is_starved)
     }
 
     /// When a standing clock may start.

@@ -192,3 +192,39 @@ fn holding_stops_fill_too() {
     playout.hold(at_us(900_500), false);
     assert_eq!(playout.next_due(), Some(at_us(900_500)), "the clock starts anew");
 }
+
+#[test]
+fn while_hushed_nothing_is_played_and_nothing_is_lost() {
+    let mut playout = Playout::new(LineCodec::Pcmu);
+    playout.hush(at(0), true);
+    playout.push(at(0), &1, audio(40));
+    playout.end(at(0), &1);
+    assert_eq!(playout.next_due(), None);
+    assert_eq!(playout.poll(at(500)), None);
+    playout.hush(at(1_000), false);
+    assert_eq!(names(&poll_all(&mut playout, at(1_000))), ["F1"]);
+    assert_eq!(names(&poll_all(&mut playout, at(1_020))), ["F1", "M1"]);
+    // In the middle of an item, and released by the next socket as well.
+    playout.push(at(2_000), &2, audio(60));
+    assert_eq!(poll_all(&mut playout, at(2_000)).len(), 1);
+    playout.hush(at(2_010), true);
+    playout.hold(at(2_010), true);
+    playout.hold(at(2_100), false);
+    assert_eq!(playout.next_due(), None, "a new socket does not give the word back");
+    playout.hush(at(3_000), false);
+    assert_eq!(frame_times(&play_until(&mut playout, 3_020)), [3_000, 3_020]);
+    assert_eq!((playout.underruns(), playout.late_ticks()), (0, 0));
+}
+
+#[test]
+fn while_hushed_a_line_that_wants_frames_gets_silence() {
+    let mut playout = Playout::new(LineCodec::Pcmu);
+    playout.set_fill(at(0), true);
+    playout.push(at(0), &1, audio(40));
+    assert_eq!(names(&poll_all(&mut playout, at(0))), ["F1"]);
+    playout.hush(at(10), true);
+    assert_eq!(names(&poll_all(&mut playout, at(20))), ["-"]);
+    playout.hush(at(30), false);
+    assert_eq!(names(&poll_all(&mut playout, at(40))), ["F1"]);
+    assert_eq!(playout.underruns(), 0);
+}

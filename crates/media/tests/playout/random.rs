@@ -22,6 +22,7 @@ enum Op {
     PeerPlayed(u32),
     Clear,
     Hold(bool),
+    Hush(bool),
     Fill(bool),
 }
 
@@ -36,6 +37,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0_u32..4).prop_map(Op::PeerPlayed),
         1 => Just(Op::Clear),
         1 => any::<bool>().prop_map(Op::Hold),
+        1 => any::<bool>().prop_map(Op::Hush),
         1 => any::<bool>().prop_map(Op::Fill),
     ];
     prop::collection::vec(op, 1..120)
@@ -68,6 +70,7 @@ struct Bench {
     done: Vec<(u32, u64)>,
     stamp: u8,
     held: bool,
+    hushed: bool,
     fill: bool,
     /// When frames came, counted from the first, and the latest of (time - 20 ms * index).
     frames: u32,
@@ -87,6 +90,7 @@ impl Bench {
             done: Vec::new(),
             stamp: 0,
             held: false,
+            hushed: false,
             fill: false,
             frames: 0,
             latest: None,
@@ -109,6 +113,10 @@ impl Bench {
             Op::Hold(held) => {
                 self.held = held;
                 self.playout.hold(self.now, held);
+            }
+            Op::Hush(hushed) => {
+                self.hushed = hushed;
+                self.playout.hush(self.now, hushed);
             }
             Op::Fill(on) => {
                 self.fill = on;
@@ -138,7 +146,7 @@ impl Bench {
 
     fn front_can_play(&self) -> bool {
         let frame = self.codec.frame_bytes();
-        self.items.front().is_some_and(|item| item.ended || (!item.live && item.frames(frame) > 0))
+        !self.hushed && self.items.front().is_some_and(|item| item.ended || (!item.live && item.frames(frame) > 0))
     }
 
     fn push(&mut self, key: u32, bytes: usize, live: bool) {
@@ -185,6 +193,7 @@ impl Bench {
         let mut at_this_poll = 0;
         while let Some(due) = self.playout.poll(self.now) {
             assert!(!self.held);
+            assert!(!self.hushed || matches!(due, Due::Fill(_)), "{due:?} while hushed");
             match due {
                 Due::Mark(key) => {
                     let item = self.items.pop_front().expect("a mark has an item");
@@ -268,6 +277,7 @@ proptest! {
         ops.into_iter().for_each(|op| bench.run(op));
         // whatever happened, what is left can be played to its end
         bench.run(Op::Hold(false));
+        bench.run(Op::Hush(false));
         bench.run(Op::Fill(false));
         for key in 0..4 {
             while bench.items.iter().any(|item| item.key == key && !item.ended) {
