@@ -13,6 +13,7 @@ mod sections;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use reader::Entry;
 pub use secret::{REDACTED, Secret};
 pub use sections::*;
 pub use sources::{DEFAULT_TOML, LOCAL_FILE, Origin, Sources};
+pub use tools::{HttpToolSettings, ToolUrl};
 
 /// A configuration that cannot be used. One line a mistake.
 #[derive(Debug, thiserror::Error)]

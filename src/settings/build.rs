@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::sections::*;
 use super::sources::{self, Sources};
 use super::{Loaded, SettingsError};
-use super::{model, routes};
+use super::{model, routes, tools};
 
 /// Reads, merges and checks.
 pub(super) fn load(sources: &Sources) -> Result<Loaded, SettingsError> {
@@ -45,8 +45,8 @@ fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
     let events = events(r);
     let sma = sma(r);
     let fallback = fallback(r, warnings);
-    let routes = routes::read(r, &realtime);
-    no_tools(r);
+    let tools = tools::read(r);
+    let routes = routes::read(r, &realtime, &routes::Offer::new(&tools, &sma.allowed_destinations));
     let log = log(r);
 
     if !media.listen.ip().is_loopback() && ingest.secret.is_none() {
@@ -67,7 +67,7 @@ fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
     if media.listen == admin.listen && media.listen.port() != 0 {
         r.complain("admin.listen", &format!("= {} is also media.listen; give each its own", admin.listen));
     }
-    Settings { media, admin, ingest, calls, realtime, events, sma, fallback, routes, log }
+    Settings { media, admin, ingest, calls, realtime, events, sma, fallback, tools, routes, log }
 }
 
 fn tls(r: &mut Reader<'_>) -> Option<TlsSettings> {
@@ -233,13 +233,6 @@ fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings 
         );
     }
     fallback
-}
-
-fn no_tools(r: &mut Reader<'_>) {
-    if !r.tables("tools").is_empty() {
-        r.complain("tools", "are not carried by this build yet; allowed: no [[tools]] table");
-    }
-    r.show("tools", "[]".to_owned());
 }
 
 fn log(r: &mut Reader<'_>) -> LogSettings {

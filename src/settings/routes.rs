@@ -1,21 +1,38 @@
 //! The `[[routes]]` tables.
 
 use config::{Map, Value, ValueKind};
-use trunkline_call::Glob;
+use trunkline_call::{BuiltIns, Glob};
 use trunkline_realtime::TurnDetection;
 
 use super::reader::{Reader, text_of, toml_like};
 use super::sections::{RealtimeSettings, RouteKind, RouteOverrides, RouteSettings};
+use super::tools::HttpToolSettings;
 
 const KEY: &str = "routes";
 
-pub(super) fn read(r: &mut Reader<'_>, realtime: &RealtimeSettings) -> Vec<RouteSettings> {
+/// The tools that a route may offer.
+pub(super) struct Offer<'a> {
+    http: &'a [HttpToolSettings],
+    transfers: bool,
+}
+
+impl<'a> Offer<'a> {
+    pub fn new(http: &'a [HttpToolSettings], destinations: &[Glob]) -> Self {
+        Self { http, transfers: !destinations.is_empty() }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        BuiltIns::NAMES.into_iter().chain(self.http.iter().map(|tool| tool.spec.name.as_str()))
+    }
+}
+
+pub(super) fn read(r: &mut Reader<'_>, realtime: &RealtimeSettings, offer: &Offer<'_>) -> Vec<RouteSettings> {
     let tables = r.tables(KEY);
     let mut shown = Vec::new();
     let mut routes = Vec::new();
     for (index, table) in tables.into_iter().enumerate() {
         shown.push(toml_like(&Value::new(None, ValueKind::Table(table.clone()))));
-        match route(table, realtime) {
+        match route(table, realtime, offer) {
             Ok(route) => routes.push(route),
             Err(what) => r.complain(&format!("{KEY}[{index}]"), &what),
         }
@@ -27,12 +44,16 @@ pub(super) fn read(r: &mut Reader<'_>, realtime: &RealtimeSettings) -> Vec<Route
     routes
 }
 
-fn route(mut table: Map<String, Value>, realtime: &RealtimeSettings) -> Result<RouteSettings, String> {
+fn route(
+    mut table: Map<String, Value>,
+    realtime: &RealtimeSettings,
+    offer: &Offer<'_>,
+) -> Result<RouteSettings, String> {
     let name = text(&mut table, "match")?.ok_or("has no `match`; allowed: a number, or a pattern with * and ?")?;
     let pattern = Glob::parse(&name).map_err(|error| format!("has a bad `match`: {error}"))?;
     let kind = text(&mut table, "kind")?.ok_or("has no `kind`; allowed: model, echo, reject")?;
     let kind = match kind.as_str() {
-        "model" => RouteKind::Model(Box::new(overrides(&mut table, realtime)?)),
+        "model" => RouteKind::Model(Box::new(overrides(&mut table, realtime, offer)?)),
         "echo" => RouteKind::Echo,
         "reject" => RouteKind::Reject,
         "conference" => {
@@ -47,7 +68,7 @@ fn route(mut table: Map<String, Value>, realtime: &RealtimeSettings) -> Result<R
     if let Some(key) = left.first() {
         return Err(match kind {
             RouteKind::Model(_) => format!(
-                "has an unknown key {key}; allowed: match, kind, voice, instructions, greeting, transcription_model, turn_detection"
+                "has an unknown key {key}; allowed: match, kind, voice, instructions, greeting, transcription_model, turn_detection, tools"
             ),
             _ => format!("has a key {key} that its kind does not take; allowed: match, kind"),
         });
@@ -55,8 +76,11 @@ fn route(mut table: Map<String, Value>, realtime: &RealtimeSettings) -> Result<R
     Ok(RouteSettings { name, pattern, kind })
 }
 
-fn overrides(table: &mut Map<String, Value>, realtime: &RealtimeSettings) -> Result<RouteOverrides, String> {
-    no_tools(table)?;
+fn overrides(
+    table: &mut Map<String, Value>,
+    realtime: &RealtimeSettings,
+    offer: &Offer<'_>,
+) -> Result<RouteOverrides, String> {
     let overrides = RouteOverrides {
         voice: text(table, "voice")?,
         instructions: text(table, "instructions")?,
@@ -66,6 +90,7 @@ fn overrides(table: &mut Map<String, Value>, realtime: &RealtimeSettings) -> Res
             Some(value) => Some(turn_detection(value, &realtime.turn_detection)?),
             None => None,
         },
+        tools: tools(table, offer)?,
     };
     match realtime.profile(&overrides, Vec::new()).check() {
         Ok(()) => Ok(overrides),
@@ -83,13 +108,29 @@ fn text(table: &mut Map<String, Value>, key: &str) -> Result<Option<String>, Str
     }
 }
 
-/// The model's tools are not carried by this build: a list that asks for one is refused.
-fn no_tools(table: &mut Map<String, Value>) -> Result<(), String> {
-    match table.remove("tools").map(|value| value.kind) {
-        None => Ok(()),
-        Some(ValueKind::Array(items)) if items.is_empty() => Ok(()),
-        Some(_) => Err("has `tools`, which are not carried by this build yet; leave them out".to_owned()),
+/// Names of the route's tools; all there are unless it says otherwise.
+fn tools(table: &mut Map<String, Value>, offer: &Offer<'_>) -> Result<Vec<String>, String> {
+    let Some(given) = table.remove("tools") else {
+        return Ok(offer.names().map(str::to_owned).collect());
+    };
+    let names = match given.kind {
+        ValueKind::Array(items) => items.into_iter().map(text_of).collect::<Option<Vec<String>>>(),
+        _ => None,
+    };
+    let names = names.ok_or("has `tools` that are no list of names, as in [\"hang_up\"]")?;
+    for (index, name) in names.iter().enumerate() {
+        if !offer.names().any(|known| known == name) {
+            let known: Vec<&str> = offer.names().collect();
+            return Err(format!("has a tool {name:?} that does not exist; allowed: {}", known.join(", ")));
+        }
+        if names.iter().take(index).any(|before| before == name) {
+            return Err(format!("has the tool {name:?} twice"));
+        }
     }
+    if !offer.transfers && names.iter().any(|name| name == "transfer_call") {
+        return Err("has the tool \"transfer_call\", but sma.allowed_destinations is empty".to_owned());
+    }
+    Ok(names)
 }
 
 /// What a route says of turn detection, on top of the default's members where the type stays the same.

@@ -9,6 +9,7 @@ use trunkline_media::ModelFormat;
 use trunkline_realtime::{Api, TurnDetection};
 
 use super::secret::Secret;
+use super::tools::HttpToolSettings;
 
 /// Everything that was configured, checked.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Settings {
     pub sma: SmaSettings,
     /// What callers hear while the model is away.
     pub fallback: FallbackSettings,
+    /// The model's HTTP tools.
+    pub tools: Vec<HttpToolSettings>,
     /// Routes in the order they are tried; never empty.
     pub routes: Vec<RouteSettings>,
     /// Logging.
@@ -257,6 +260,8 @@ pub struct RouteOverrides {
     pub transcription_model: Option<String>,
     /// End of turn; starts from `realtime.turn_detection`.
     pub turn_detection: Option<TurnDetection>,
+    /// Names of the tools offered, built-in ones and `[[tools]]`; a route that does not say gets all there are.
+    pub tools: Vec<String>,
 }
 
 /// `log.format`

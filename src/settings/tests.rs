@@ -7,6 +7,7 @@ use trunkline_media::ModelFormat;
 use super::*;
 
 mod rules;
+mod tools;
 
 /// A directory of its own for each test, removed at its end.
 struct Dir(PathBuf);

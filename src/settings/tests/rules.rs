@@ -146,7 +146,6 @@ fn routes_are_checked() {
         ("match = \"*\"\nkind = \"fax\"", &["routes[0]", "fax", "model, echo, reject"]),
         ("match = \"*\"\nkind = \"echo\"\nvoice = \"x\"", &["routes[0]", "voice", "kind does not take"]),
         ("match = \"*\"\nkind = \"model\"\ntone = \"x\"", &["routes[0]", "tone", "unknown key"]),
-        ("match = \"*\"\nkind = \"model\"\ntools = [\"hang_up\"]", &["routes[0]", "tools", "not carried"]),
         ("match = \"*\"\nkind = \"model\"\nturn_detection = { type = \"psychic\" }", &["routes[0]", "psychic"]),
         ("match = \"*\"\nkind = \"model\"\nturn_detection = { eagerness = \"low\" }", &["routes[0]", "eagerness"]),
     ];
@@ -154,7 +153,6 @@ fn routes_are_checked() {
         file_refusal(&format!("[[routes]]\n{text}\n"), parts);
     }
     file_refusal("routes = []\n", &["routes", "at least one"]);
-    file_refusal("[[tools]]\nname = \"x\"\n", &["tools", "not carried"]);
 }
 
 #[test]
