@@ -10,7 +10,7 @@ mod poison;
 
 use std::time::UNIX_EPOCH;
 
-use envelope::Envelope;
+use envelope::{Envelope, is_lambda_wrapper};
 use member::{Member, cut};
 
 pub use poison::Poison;
@@ -132,8 +132,7 @@ fn try_read(body: &[u8]) -> Result<Message, Poison> {
 
 fn read_event(envelope: Envelope<'_>, text: &str) -> Result<Message, Poison> {
     if !envelope.is_event() {
-        let wrapped = envelope.is_lambda_wrapper(text);
-        return if wrapped { Err(Poison::LambdaWrapper) } else { Ok(Message::Foreign("no_event")) };
+        return if is_lambda_wrapper(text) { Err(Poison::LambdaWrapper) } else { Ok(Message::Foreign("no_event")) };
     }
     if envelope.source.as_text() != Some(SOURCE) {
         return Ok(Message::Foreign("source"));

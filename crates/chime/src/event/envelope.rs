@@ -23,8 +23,6 @@ pub(super) struct Envelope<'a> {
     sns_type: Member<'a>,
     #[serde(borrow, rename = "Message")]
     sns_message: Member<'a>,
-    #[serde(borrow, rename = "Records")]
-    records: Member<'a>,
 }
 
 /// The `detail` of a streaming status event.
@@ -88,14 +86,12 @@ impl<'a> Envelope<'a> {
             None => Err(Poison::SnsWrapper { what: "its Message is", value: self.sns_message.shown() }),
         }
     }
+}
 
-    /// Whether `text`, which this is, is what a Lambda is given for messages of SQS or SNS. S3's notifications have
-    /// `Records` as well.
-    pub(super) fn is_lambda_wrapper(&self, text: &str) -> bool {
-        matches!(self.records, Member::Array)
-            && serde_json::from_str::<LambdaInput>(text)
-                .is_ok_and(|input| input.records.iter().any(|record| record.body.is_some() || record.sns.is_some()))
-    }
+/// Whether `text` is what a Lambda is given for messages of SQS or SNS. S3's notifications have `Records` as well.
+pub(super) fn is_lambda_wrapper(text: &str) -> bool {
+    serde_json::from_str::<LambdaInput>(text)
+        .is_ok_and(|input| input.records.iter().any(|record| record.body.is_some() || record.sns.is_some()))
 }
 
 #[derive(Deserialize)]
