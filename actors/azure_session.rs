@@ -4,6 +4,7 @@
 mod connecting;
 mod effects;
 mod handlers;
+mod tools;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
 use tokio::time::Instant;
-use trunkline_call::{Backoff, DropPlace};
+use trunkline_call::{Backoff, DropPlace, Toolbox};
 use trunkline_media::AudioRing;
 use trunkline_realtime::{Effect, Ledger, Played, Session, SessionProfile};
 
@@ -23,15 +24,18 @@ use crate::fallback::FallbackActor;
 use crate::messages::{Clear, Role};
 use crate::model_link::{ModelLink, SharedRing};
 use crate::model_speech::SpeechQueue;
-use crate::ports::{Incoming, ModelTransport, tell};
+use crate::ports::{Incoming, ModelTransport, ToolCaller, tell};
 use crate::transcoder::TranscoderActor;
 use crate::uplink::millis;
 use crate::vc_stream::{Siblings, VcStreamActor};
+use tools::Departure;
 
 /// See the module.
 pub struct AzureSessionActor {
     call: Call,
     transport: Rc<dyn ModelTransport>,
+    tools: Rc<dyn ToolCaller>,
+    toolbox: Arc<Toolbox>,
     line: Addr<VcStreamActor>,
     transcoder: Addr<TranscoderActor>,
     fallback: Addr<FallbackActor>,
@@ -57,6 +61,8 @@ pub struct AzureSessionActor {
     speech: SpeechQueue,
     /// What a prompt cut off while no session was there to be told.
     cut_meanwhile: Vec<Played>,
+    /// The model wants to leave.
+    departure: Option<Departure>,
     alarm: Alarm,
     effects: Vec<Effect>,
 }
@@ -66,7 +72,12 @@ pub struct FromModel(u64, Incoming);
 
 impl AzureSessionActor {
     /// The session of `call`; it connects on [`OpenSession`](crate::messages::OpenSession).
-    pub fn new(call: Call, transport: Rc<dyn ModelTransport>, line: Addr<VcStreamActor>, siblings: Siblings) -> Self {
+    pub fn new(
+        call: Call,
+        (transport, tools): (Rc<dyn ModelTransport>, Rc<dyn ToolCaller>),
+        line: Addr<VcStreamActor>,
+        siblings: Siblings,
+    ) -> Self {
         let settings = &call.settings;
         let first_buffer = settings.timing.connect_timeout.max(settings.limits.upstream_buffer);
         let ring = Rc::new(RefCell::new(AudioRing::new(millis(first_buffer))));
@@ -75,6 +86,8 @@ impl AzureSessionActor {
         Self {
             call,
             transport,
+            tools,
+            toolbox: Arc::default(),
             line,
             transcoder: siblings.transcoder,
             fallback: siblings.fallback,
@@ -93,6 +106,7 @@ impl AzureSessionActor {
             digits: VecDeque::new(),
             speech: SpeechQueue::default(),
             cut_meanwhile: Vec::new(),
+            departure: None,
             alarm: Alarm::default(),
             effects: Vec::new(),
         }
@@ -132,7 +146,10 @@ impl AzureSessionActor {
 
     /// Keeps one chunk under way to the line; the next follows when it was taken.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        let Some(speech) = self.speech.next() else { return };
+        let Some(speech) = self.speech.next() else {
+            self.depart_if_said();
+            return;
+        };
         let taken = self.transcoder.send(speech).into_actor(self).map(|_, session, ctx| {
             session.speech.taken();
             session.pump(ctx);

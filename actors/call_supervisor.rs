@@ -1,22 +1,26 @@
 //! Owns the existence of calls: lets them in, starts their actors, ends each of them once. Kept trivial, for a panic here
 //! would orphan every call; all it knows stands in the [`Registry`].
 
+mod announced;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use tokio::time::Instant;
-use trunkline_call::{CallRecord, CallState, EndReason, Termination};
+use trunkline_call::{CallId, CallRecord, CallState, EndReason, Termination};
+use trunkline_chime::announcements::Announcements;
 use trunkline_media::{DownTranscoder, ResamplerError, UpTranscoder};
 
 use crate::azure_session::AzureSessionActor;
+use crate::call_control::Sma;
 use crate::fallback::FallbackActor;
 use crate::messages::{
-    Admission, Admit, ChildStopped, ChildrenStarted, CloseLine, Drain, EndAll, EndCall, Refusal, Role,
+    Admission, Admit, ChildStopped, ChildrenStarted, CloseLine, Drain, EndAll, EndCall, Farewell, Refusal, Role,
 };
-use crate::ports::{ModelTransport, tell};
-use crate::registry::{LiveCall, Registry};
+use crate::ports::{ModelTransport, ToolCaller, tell};
+use crate::registry::{AnnouncedCall, LiveCall, Registry};
 use crate::settings::BridgeSettings;
 use crate::transcoder::TranscoderActor;
 use crate::vc_stream::{Siblings, VcStreamActor};
@@ -26,11 +30,14 @@ const MAILBOX: usize = 16;
 /// How often calls are checked for age and for actors that are gone.
 const CHECK: Duration = Duration::from_secs(1);
 /// How long a drained call's goodbye may hold the service up.
-const GOODBYES: Duration = Duration::from_secs(12);
+const GOODBYES: Duration = Duration::from_secs(14);
 const DRAIN_CHECK: Duration = Duration::from_millis(50);
 
 /// Builds a worker's transport to the model; called on that worker, once a call.
 pub type TransportFactory = Arc<dyn Fn() -> Rc<dyn ModelTransport> + Send + Sync>;
+
+/// Builds a worker's way to the HTTP tools; called on that worker, once a call.
+pub type ToolFactory = Arc<dyn Fn() -> Rc<dyn ToolCaller> + Send + Sync>;
 
 /// What every actor of a call holds of it.
 #[derive(Clone)]
@@ -62,8 +69,20 @@ impl Call {
 
     /// Asks for the call's end, at once.
     pub(crate) fn end(&self, reason: EndReason) {
+        self.end_with(reason, Farewell::Nothing);
+    }
+
+    /// Asks for the call's end.
+    pub(crate) fn end_with(&self, reason: EndReason, farewell: Farewell) {
         let of = Some(Arc::clone(&self.record));
-        tell(&self.supervisor, EndCall { call_id: self.record.id.clone(), of, reason, goodbye: false });
+        tell(&self.supervisor, EndCall { call_id: self.record.id.clone(), of, reason, farewell });
+    }
+
+    /// The SIP media application's side of the call, where it has one and the service can ask it.
+    pub(crate) fn sma(&self) -> Option<Sma> {
+        let control = self.settings.control.clone()?;
+        let transaction_id = self.record.update(|facts| facts.sma_transaction_id.clone())?;
+        Some(Sma::new(control, transaction_id))
     }
 
     /// To be told from `stopped()`.
@@ -78,34 +97,54 @@ pub struct CallSupervisor {
     settings: Arc<BridgeSettings>,
     registry: Arc<Registry>,
     transport: TransportFactory,
+    tools: ToolFactory,
+    announcements: Announcements,
     draining: bool,
 }
 
 impl CallSupervisor {
-    /// A supervisor whose calls reach the model by `transport`.
-    pub fn new(settings: Arc<BridgeSettings>, registry: Arc<Registry>, transport: TransportFactory) -> Self {
-        Self { settings, registry, transport, draining: false }
+    /// A supervisor whose calls reach the model by `transport` and the HTTP tools by `tools`.
+    pub fn new(
+        settings: Arc<BridgeSettings>,
+        registry: Arc<Registry>,
+        transport: TransportFactory,
+        tools: ToolFactory,
+    ) -> Self {
+        let announcements = Announcements::new(settings.announcements.clone());
+        Self { settings, registry, transport, tools, announcements, draining: false }
     }
 
-    fn start_call(&self, admit: &Admit, supervisor: Addr<Self>) -> Result<LiveCall, Refusal> {
+    fn start_call(
+        &self,
+        admit: &Admit,
+        call_id: CallId,
+        announced: Option<AnnouncedCall>,
+        supervisor: Addr<Self>,
+    ) -> Result<LiveCall, Refusal> {
         let codec = admit.codec;
         let format = self.settings.format;
         let no_transcoder = |error: ResamplerError| {
-            tracing::error!(call = %admit.call_id, %error, "no transcoder between line and model");
+            tracing::error!(call = %call_id, %error, "no transcoder between line and model");
             Refusal::Internal
         };
         let up = UpTranscoder::new(codec, format).map_err(no_transcoder)?;
         let down = DownTranscoder::new(format, codec).map_err(no_transcoder)?;
-        let born = Instant::now();
-        let record = Arc::new(CallRecord::new(admit.call_id.clone(), (self.settings.unix_now_ms)()));
-        record.update(|facts| facts.link = Some(admit.link.to_owned()));
+        let (record, born) = announced.map_or_else(
+            || (Arc::new(CallRecord::new(call_id, (self.settings.unix_now_ms)())), Instant::now()),
+            |announced| (announced.record, announced.born),
+        );
+        record.update(|facts| {
+            facts.link = Some(admit.link.to_owned());
+            // The line waits for no `start` where the transaction is known: it may be needed before.
+            facts.sma_transaction_id = facts.sma_transaction_id.take().or_else(|| admit.sma_transaction_id.clone());
+        });
         record.set_state(CallState::Connecting);
         let settings = Arc::clone(&self.settings);
         let call = Call { record: Arc::clone(&record), born, settings, supervisor };
-        let transport = Arc::clone(&self.transport);
+        let (transport, tools) = (Arc::clone(&self.transport), Arc::clone(&self.tools));
         let line = VcStreamActor::start_in_arbiter(&admit.arbiter, move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            let siblings = start_siblings(&call, &ctx.address(), transport(), (up, down));
+            let siblings = start_siblings(&call, &ctx.address(), (transport(), tools()), (up, down));
             VcStreamActor::new(call, codec, siblings)
         });
         Ok(LiveCall { record, born, line, siblings: None, ending: None })
@@ -113,18 +152,28 @@ impl CallSupervisor {
 
     /// The first reason stands; then the line is told. True for the first.
     fn end_call(&self, call: &EndCall, code: u16) -> bool {
-        let Some(live) = self.registry.live_call(&call.call_id) else { return false };
+        let Some(live) = self.registry.live_call(&call.call_id) else {
+            return self.end_announced(call);
+        };
         if call.of.as_ref().is_some_and(|record| !Arc::ptr_eq(record, &live.record)) {
             return false;
         }
         let first = live.ending.is_none();
+        let name = &live.record.id;
+        let mut hang_up = false;
         if first {
-            self.registry.change(&call.call_id, |live| live.ending = Some(call.reason));
+            self.registry.change(name, |live| live.ending = Some(call.reason));
             live.record.set_state(CallState::Ending);
+            // Whoever is cut off in mid-call when the service has to stop at once is to be connected elsewhere.
+            let cut_off = call.reason == EndReason::Drained && call.farewell == Farewell::Nothing;
+            hang_up = call.reason.is_planned() && !cut_off;
+            if hang_up && let Some(transaction) = live.record.update(|facts| facts.sma_transaction_id.clone()) {
+                self.registry.end_on_purpose(transaction, Instant::now());
+            }
         }
-        if first || !call.goodbye {
+        if first || call.farewell == Farewell::Nothing {
             let reason = live.ending.unwrap_or(call.reason);
-            tell(&live.line, CloseLine { reason, goodbye: call.goodbye, code });
+            tell(&live.line, CloseLine { reason, farewell: call.farewell, hang_up, code });
         }
         first
     }
@@ -145,25 +194,26 @@ impl CallSupervisor {
     fn check(&self) {
         let now = Instant::now();
         self.registry.forget(now, self.settings.limits.history);
+        self.give_up_unanswered(now);
         for live in self.registry.all() {
             if !live.line.connected() {
                 self.retire(&live);
             } else if live.ending.is_none() && now - live.born > self.settings.limits.max_duration {
-                self.end_call(&end_of(&live, EndReason::MaxDuration, true), 1000);
+                self.end_call(&end_of(&live, EndReason::MaxDuration, Farewell::Goodbye), 1000);
             }
         }
     }
 }
 
-fn end_of(live: &LiveCall, reason: EndReason, goodbye: bool) -> EndCall {
-    EndCall { call_id: live.record.id.clone(), of: Some(Arc::clone(&live.record)), reason, goodbye }
+fn end_of(live: &LiveCall, reason: EndReason, farewell: Farewell) -> EndCall {
+    EndCall { call_id: live.record.id.clone(), of: Some(Arc::clone(&live.record)), reason, farewell }
 }
 
 /// Starts the other three on the arbiter this runs on; each holds the addresses of those it speaks to.
 fn start_siblings(
     call: &Call,
     line: &Addr<VcStreamActor>,
-    transport: Rc<dyn ModelTransport>,
+    (transport, tools): (Rc<dyn ModelTransport>, Rc<dyn ToolCaller>),
     transcoders: (UpTranscoder, DownTranscoder),
 ) -> Siblings {
     let mut transcoder_ctx = Context::<TranscoderActor>::new();
@@ -178,7 +228,7 @@ fn start_siblings(
         fallback: fallback_ctx.address(),
     };
     transcoder_ctx.run(TranscoderActor::new(call.clone(), transcoders, line.clone(), &siblings.session));
-    session_ctx.run(AzureSessionActor::new(call.clone(), transport, line.clone(), siblings.clone()));
+    session_ctx.run(AzureSessionActor::new(call.clone(), (transport, tools), line.clone(), siblings.clone()));
     fallback_ctx.run(FallbackActor::new(call.clone(), line.clone(), siblings.session.clone()));
     tell(&call.supervisor, ChildrenStarted { record: Arc::clone(&call.record), siblings: siblings.clone() });
     siblings
@@ -223,11 +273,17 @@ impl Handler<Admit> for CallSupervisor {
     type Result = Result<Admission, Refusal>;
 
     fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
-        let before = self.registry.live_call(&admit.call_id);
+        let transaction = admit.sma_transaction_id.as_deref();
+        if transaction.is_some_and(|transaction| self.registry.is_over(transaction)) {
+            return Err(Refusal::Over);
+        }
+        let call_id = self.registry.resolve(&admit.call_id, transaction);
+        let before = self.registry.live_call(&call_id);
         if let Some(live) = &before
             && live.ending.is_none()
             && live.line.connected()
         {
+            self.registry.alias(admit.call_id, &call_id);
             return Ok(Admission { line: live.line.clone(), record: Arc::clone(&live.record) });
         }
         if self.draining {
@@ -236,15 +292,17 @@ impl Handler<Admit> for CallSupervisor {
         if let Some(live) = before {
             // Its id comes back while it says goodbye: it has to make room at once.
             let reason = live.ending.unwrap_or(EndReason::Internal);
-            tell(&live.line, CloseLine { reason, goodbye: false, code: 1000 });
+            tell(&live.line, CloseLine { reason, farewell: Farewell::Nothing, hang_up: false, code: 1000 });
             self.retire(&live);
         }
         if !self.settings.limits.admits(self.registry.live()) {
             return Err(Refusal::AtCapacity);
         }
-        let live = self.start_call(&admit, ctx.address())?;
+        let announced = self.registry.take_announced(&call_id);
+        let live = self.start_call(&admit, call_id.clone(), announced, ctx.address())?;
         let admission = Admission { line: live.line.clone(), record: Arc::clone(&live.record) };
         self.registry.insert(live);
+        self.registry.alias(admit.call_id, &call_id);
         Ok(admission)
     }
 }
@@ -279,7 +337,7 @@ impl Handler<ChildStopped> for CallSupervisor {
             tracing::error!(call = %record.id, ?role, "an actor of the call panicked; the call ends, others go on");
             let call_id = record.id.clone();
             let of = Some(Arc::clone(&record));
-            self.end_call(&EndCall { call_id, of, reason: EndReason::Internal, goodbye: false }, 1011);
+            self.end_call(&EndCall { call_id, of, reason: EndReason::Internal, farewell: Farewell::Nothing }, 1011);
         }
         if role == Role::Line
             && let Some(live) = self.registry.live_of(&record)
@@ -300,7 +358,7 @@ impl Handler<Drain> for CallSupervisor {
             if empty_within(&registry, timeout).await {
                 return;
             }
-            tell(&supervisor, EndAll { goodbye: true });
+            tell(&supervisor, EndAll { farewell: Farewell::Goodbye });
             empty_within(&registry, GOODBYES).await;
         };
         Box::pin(drained.into_actor(self).map(|(), _, _| ()))
@@ -310,10 +368,10 @@ impl Handler<Drain> for CallSupervisor {
 impl Handler<EndAll> for CallSupervisor {
     type Result = ();
 
-    fn handle(&mut self, EndAll { goodbye }: EndAll, _: &mut Self::Context) {
+    fn handle(&mut self, EndAll { farewell }: EndAll, _: &mut Self::Context) {
         self.draining = true;
         for live in self.registry.all() {
-            self.end_call(&end_of(&live, EndReason::Drained, goodbye), 1001);
+            self.end_call(&end_of(&live, EndReason::Drained, farewell), 1001);
         }
     }
 }
@@ -331,5 +389,4 @@ async fn empty_within(registry: &Registry, limit: Duration) -> bool {
 }
 
 #[cfg(test)]
-#[path = "call_supervisor_tests.rs"]
 mod tests;

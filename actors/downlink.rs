@@ -17,6 +17,8 @@ use crate::prompts::PromptAudio;
 /// A prompt waits this long for the model's last words to be played before it cuts in: the caller is never left alone
 /// for 2 s.
 const PROMPT_PATIENCE: Duration = Duration::from_millis(1_500);
+/// Another voice waits this long for them.
+const HUSH_PATIENCE: Duration = Duration::from_millis(700);
 /// Marks the peer may still answer.
 const MARKS: usize = 64;
 
@@ -31,6 +33,14 @@ pub enum Voice {
     Echo,
 }
 
+/// What the fallback wants of the line as soon as it is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Play(Prompt),
+    /// Another voice will speak.
+    Hush,
+}
+
 /// The model's half of a call.
 pub struct Downlink {
     codec: LineCodec,
@@ -43,7 +53,8 @@ pub struct Downlink {
     peer_answers: bool,
     /// Its control lane took nothing any more.
     link_gone: bool,
-    waiting_prompt: Option<(Prompt, Instant)>,
+    /// Granted at that moment whatever is being said.
+    wish: Option<(Wish, Instant)>,
     prompt_on_air: Option<Prompt>,
     prompts_played: u64,
     scratch: BytesMut,
@@ -58,6 +69,8 @@ pub struct Ran {
     pub played: Vec<ItemId>,
     /// A prompt came to its end.
     pub finished: Option<Prompt>,
+    /// The line fell silent, as the fallback wished.
+    pub hushed: bool,
     /// The model's items that a prompt cut off, with what was heard of them.
     pub cut: Vec<Played>,
     /// The link is gone.
@@ -76,7 +89,7 @@ impl Downlink {
             marks: VecDeque::with_capacity(MARKS),
             peer_answers: false,
             link_gone: false,
-            waiting_prompt: None,
+            wish: None,
             prompt_on_air: None,
             prompts_played: 0,
             scratch: BytesMut::new(),
@@ -154,12 +167,41 @@ impl Downlink {
     /// keep-alive prompt off at once.
     pub fn play(&mut self, now: Instant, prompt: Prompt) {
         let cuts_in = prompt == Prompt::Goodbye && self.prompt_on_air.is_some();
-        self.waiting_prompt = Some((prompt, if cuts_in { now } else { now + PROMPT_PATIENCE }));
+        self.wish = Some((Wish::Play(prompt), if cuts_in { now } else { now + PROMPT_PATIENCE }));
+    }
+
+    /// Falls silent as soon as the line is free, at the latest after [`HUSH_PATIENCE`], or at once. A line without a socket
+    /// is free.
+    pub fn hush(&mut self, now: Instant, at_once: bool) {
+        let patience = if at_once || !self.is_attached() { now } else { now + HUSH_PATIENCE };
+        self.wish = Some((Wish::Hush, patience));
+    }
+
+    /// The line may speak again.
+    pub fn release(&mut self, now: Instant) {
+        self.wish.take_if(|(wish, _)| *wish == Wish::Hush);
+        self.playout.hush(now.into_std(), false);
+    }
+
+    /// Whether the peer may still answer a mark of the model's.
+    pub fn awaits_answers(&self) -> bool {
+        self.marks.iter().any(|(_, voice)| matches!(voice, Voice::Model(_)))
+    }
+
+    /// Whether nothing waits to be played.
+    pub fn is_idle(&self) -> bool {
+        self.playout.is_idle()
     }
 
     /// No further prompt; the one on the air may end its sentence. Returns the one that waited.
     pub fn forget_prompt(&mut self) -> Option<Prompt> {
-        self.waiting_prompt.take().map(|(prompt, _)| prompt)
+        match self.wish {
+            Some((Wish::Play(prompt), _)) => {
+                self.wish = None;
+                Some(prompt)
+            }
+            _ => None,
+        }
     }
 
     /// The peer has heard everything before that mark. Gives the model's items among it.
@@ -188,13 +230,13 @@ impl Downlink {
     pub fn due(&self) -> Option<Instant> {
         let playout = self.playout.next_due().map(Instant::from_std);
         // Without a socket a prompt waits, whatever the time.
-        let prompt = self.waiting_prompt.filter(|_| self.is_attached()).map(|(_, patience)| patience);
-        [playout, prompt].into_iter().flatten().min()
+        let wish = self.wish.filter(|(wish, _)| self.is_attached() || *wish == Wish::Hush);
+        [playout, wish.map(|(_, patience)| patience)].into_iter().flatten().min()
     }
 
     /// Does what the clock says is due.
     pub fn run(&mut self, now: Instant, ran: &mut Ran) {
-        self.start_prompt(now, ran);
+        self.grant_wish(now, ran);
         while let Some(due) = self.playout.poll(now.into_std()) {
             match due {
                 Due::Frame { payload, .. } | Due::Fill(payload) => {
@@ -205,14 +247,14 @@ impl Downlink {
             }
         }
         // The line may just have fallen silent.
-        self.start_prompt(now, ran);
+        self.grant_wish(now, ran);
         ran.link_gone |= std::mem::take(&mut self.link_gone);
         self.gauge();
     }
 
-    fn start_prompt(&mut self, now: Instant, ran: &mut Ran) {
-        let Some((prompt, patience)) = self.waiting_prompt else { return };
-        if !self.is_attached() {
+    fn grant_wish(&mut self, now: Instant, ran: &mut Ran) {
+        let Some((wish, patience)) = self.wish else { return };
+        if !self.is_attached() && wish != Wish::Hush {
             return;
         }
         if !self.playout.is_idle() {
@@ -221,7 +263,12 @@ impl Downlink {
             }
             ran.cut.extend(self.clear(now).0);
         }
-        self.waiting_prompt = None;
+        self.wish = None;
+        let Wish::Play(prompt) = wish else {
+            self.playout.hush(now.into_std(), true);
+            ran.hushed = true;
+            return;
+        };
         self.prompt_on_air = Some(prompt);
         self.prompts_played += 1;
         let voice = Voice::Ours(prompt, self.prompts_played);

@@ -1,18 +1,27 @@
 //! Keeps the caller company while the model is away: hears of every death of the session, plays prompts, and at the limit
 //! says goodbye. Every decision is the policy's.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, Context, Handler};
+use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
 use tokio::time::Instant;
-use trunkline_call::{CallState, EndReason, FallbackAction, FallbackInput, FallbackPolicy, FallbackState};
+use trunkline_call::{CallState, EndReason, FallbackAction, FallbackInput, FallbackPolicy, FallbackState, SmaPrompt};
+use trunkline_chime::command::Command;
+use trunkline_chime::updates::Urgency;
 
 use crate::alarm::Alarm;
 use crate::azure_session::AzureSessionActor;
 use crate::call_supervisor::Call;
-use crate::messages::{FallbackChanged, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Role, Shutdown};
+use crate::messages::{
+    Farewell, FallbackChanged, Hush, Hushed, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Release, Role, Shutdown,
+};
 use crate::ports::tell;
 use crate::vc_stream::VcStreamActor;
+
+/// Word that the model is back is of no use to the SIP media application after so long.
+const RESUME_PATIENCE: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct FallbackActor {
@@ -22,23 +31,35 @@ pub struct FallbackActor {
     session: Addr<AzureSessionActor>,
     alarm: Alarm,
     actions: Vec<FallbackAction>,
+    /// What the SIP media application was asked for last may be taken back by this.
+    withdrawal: Arc<AtomicBool>,
 }
 
 impl FallbackActor {
     /// The fallback of `call`.
     pub fn new(call: Call, line: Addr<VcStreamActor>, session: Addr<AzureSessionActor>) -> Self {
         let policy = FallbackPolicy::new(call.settings.fallback.clone());
-        Self { call, policy, line, session, alarm: Alarm::default(), actions: Vec::new() }
+        Self { call, policy, line, session, alarm: Alarm::default(), actions: Vec::new(), withdrawal: Arc::default() }
     }
 
     fn input(&mut self, input: FallbackInput, ctx: &mut Context<Self>) {
+        self.note_end();
+        self.policy.set_sma(self.call.sma().is_some());
         self.policy.input(Instant::now().into_std(), input, &mut self.actions);
         self.act(ctx);
     }
 
+    /// A call that is on its way out needs no company, and the SIP media application hears of nothing but its end.
+    fn note_end(&mut self) {
+        if self.call.record.state() == CallState::Ending {
+            self.policy.input(Instant::now().into_std(), FallbackInput::CallEnding, &mut self.actions);
+            self.withdrawal.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn act(&mut self, ctx: &mut Context<Self>) {
         for action in std::mem::take(&mut self.actions) {
-            self.perform(action);
+            self.perform(action, ctx);
         }
         self.call.record.fallback.set_state(self.policy.state());
         let wanted = self.policy.next_timer().map(Instant::from_std);
@@ -47,13 +68,14 @@ impl FallbackActor {
             wanted,
             |fallback| &mut fallback.alarm,
             |fallback, ctx| {
+                fallback.note_end();
                 fallback.policy.on_timer(Instant::now().into_std(), &mut fallback.actions);
                 fallback.act(ctx);
             },
         );
     }
 
-    fn perform(&self, action: FallbackAction) {
+    fn perform(&mut self, action: FallbackAction, ctx: &mut Context<Self>) {
         let record = &self.call.record;
         match action {
             FallbackAction::Entered { reason } => {
@@ -77,10 +99,54 @@ impl FallbackActor {
             // Told with `recovered`: the line forgets what waits and lets the running sentence end.
             FallbackAction::StopPrompts => {}
             FallbackAction::PlayGoodbye => tell(&self.line, PlayPrompt(Prompt::Goodbye)),
-            FallbackAction::EndCall => {
-                self.call.end(EndReason::FallbackExhausted);
+            FallbackAction::EndCall => self.call.end(EndReason::FallbackExhausted),
+            FallbackAction::LeaveToSma { wait } => {
+                self.call.end_with(EndReason::FallbackExhausted, Farewell::Elsewhere { wait });
+            }
+            FallbackAction::Hush { at_once } => tell(&self.line, Hush { at_once }),
+            FallbackAction::Release => tell(&self.line, Release),
+            FallbackAction::AskSma { what, until } => self.ask(what, until, ctx),
+            FallbackAction::WithdrawSma => self.withdrawal.store(false, Ordering::Relaxed),
+            FallbackAction::ResumeSma => {
+                if let Some(sma) = self.call.sma() {
+                    let until = (Instant::now() + RESUME_PATIENCE).into_std();
+                    drop(sma.ask(Command::Resume, Urgency::Prompt { until }));
+                }
             }
         }
+    }
+
+    /// Asks the SIP media application to speak. Its answer counts whenever it comes.
+    fn ask(&mut self, what: SmaPrompt, until: std::time::Instant, ctx: &mut Context<Self>) {
+        let settings = &self.call.settings;
+        let command = match what {
+            SmaPrompt::KeepAlive(index) => Command::KeepAlive {
+                text: settings.texts.keepalive.get(index).cloned().unwrap_or_default(),
+                pause_ms: u64::try_from(settings.fallback.pause.as_millis()).unwrap_or(u64::MAX),
+            },
+            SmaPrompt::Goodbye => Command::HangUp { text: Some(settings.texts.goodbye.clone()) },
+        };
+        let asked = self.call.sma().map(|sma| sma.ask(command, Urgency::Prompt { until }));
+        if let Some(asked) = &asked {
+            self.withdrawal = asked.withdrawal();
+        }
+        let answered = async move {
+            match asked {
+                Some(asked) => asked.answer().await.is_ok(),
+                None => false,
+            }
+        };
+        let answered = answered.into_actor(self).map(move |taken, fallback, ctx| {
+            if !taken {
+                fallback.input(FallbackInput::SmaRefused(what), ctx);
+                return;
+            }
+            if matches!(what, SmaPrompt::KeepAlive(_)) {
+                fallback.call.record.fallback.add_prompt();
+            }
+            fallback.input(FallbackInput::SmaAccepted(what), ctx);
+        });
+        ctx.spawn(answered);
     }
 
     fn announce(&self, state: &'static str, reason: String) {
@@ -124,6 +190,14 @@ impl Handler<PromptPlayed> for FallbackActor {
             Prompt::Goodbye => FallbackInput::GoodbyeDone,
         };
         self.input(input, ctx);
+    }
+}
+
+impl Handler<Hushed> for FallbackActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Hushed, ctx: &mut Self::Context) {
+        self.input(FallbackInput::Hushed, ctx);
     }
 }
 

@@ -7,12 +7,14 @@
 mod alarm;
 pub mod audio_port;
 pub mod azure_session;
+pub mod call_control;
 pub mod call_supervisor;
 mod downlink;
 mod endpoints;
 pub mod fallback;
 pub mod link;
 mod listeners;
+pub mod memory_control;
 pub mod memory_transport;
 pub mod messages;
 mod model_link;

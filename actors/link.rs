@@ -29,6 +29,16 @@ pub enum LinkControl {
         /// Why, for people.
         reason: String,
     },
+    /// The model presses keys, and no SIP media application does it.
+    Dtmf {
+        /// `0-9*#A-D`, a comma is a pause.
+        digits: String,
+    },
+    /// The caller is to go on at this number, and no SIP media application sees to it.
+    Transfer {
+        /// The number.
+        to: String,
+    },
     /// A message of the caller's side was wrong; the call goes on.
     Error {
         /// Machine-readable, `bad_audio`.

@@ -6,7 +6,9 @@ use actix::{Addr, Message};
 use actix_rt::ArbiterHandle;
 use bytes::Bytes;
 use tokio::time::Instant;
-use trunkline_call::{CallFacts, CallId, CallRecord, EndReason};
+use trunkline_call::{CallFacts, CallId, CallRecord, EndReason, Toolbox};
+use trunkline_chime::announcements::Outcome;
+use trunkline_chime::event::Message as CallMessage;
 use trunkline_media::LineCodec;
 use trunkline_realtime::{ItemId, Played, SessionProfile};
 
@@ -118,9 +120,14 @@ pub struct CallerDigits(pub String);
 pub struct KeyPressed;
 
 /// The route is known: open the model's session. From `VcStreamActor`, once.
-#[derive(Message)]
+#[derive(Clone, Message)]
 #[rtype(result = "()")]
-pub struct OpenSession(pub Arc<SessionProfile>);
+pub struct OpenSession {
+    /// What the session is told.
+    pub profile: Arc<SessionProfile>,
+    /// What the model may ask for.
+    pub tools: Arc<Toolbox>,
+}
 
 // === AzureSessionActor -> TranscoderActor -> VcStreamActor (model to caller) ===
 
@@ -189,6 +196,43 @@ pub struct ItemPlayed(pub ItemId);
 #[rtype(result = "()")]
 pub struct PlayoutFull;
 
+// === the model leaves ===
+
+/// How the model ends its part of a call.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Leave {
+    /// It hangs up.
+    HangUp,
+    /// It gives the caller to somebody else.
+    Transfer {
+        /// The number, on the allow-list.
+        to: String,
+    },
+}
+
+/// The model has said its last word: leave when the caller has heard it. From `AzureSessionActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct LeaveWhenHeard(pub Leave);
+
+/// The caller took the word before: stay. From `AzureSessionActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StayOn;
+
+/// Keys for the far end, where no SIP media application presses them. From `AzureSessionActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct PressKeys(pub String);
+
+/// The transfer did not come about; the call goes on. From `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TransferFailed {
+    /// Why, for the model.
+    pub why: String,
+}
+
 // === FallbackActor ===
 
 /// How the model's session fares. From `AzureSessionActor`.
@@ -227,6 +271,25 @@ pub struct PlayPrompt(pub Prompt);
 #[rtype(result = "()")]
 pub struct PromptPlayed(pub Prompt);
 
+/// Fall silent as soon as the line is free, or at once: another voice will speak. From `FallbackActor`; answered with
+/// [`Hushed`]. What comes meanwhile waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hush {
+    /// Whatever is being said is cut.
+    pub at_once: bool,
+}
+
+/// The line is silent. From `VcStreamActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Hushed;
+
+/// The line may speak again. From `FallbackActor`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Release;
+
 /// Tell the caller's side how the fallback stands. From `FallbackActor`.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -246,6 +309,9 @@ pub struct FallbackChanged {
 pub struct Admit {
     /// Which call.
     pub call_id: CallId,
+    /// The SIP media application's transaction, if the connecting side knows one: it joins the socket to a call that goes
+    /// by another id.
+    pub sma_transaction_id: Option<String>,
     /// What its line will speak, if it is born now.
     pub codec: LineCodec,
     /// Name of the way in (`ingest`).
@@ -272,9 +338,27 @@ pub enum Refusal {
     /// `calls.max` is reached.
     #[error("the service carries as many calls as calls.max allows; try again later")]
     AtCapacity,
+    /// The transaction ended on purpose: its caller is about to be hung up on (SIP 603).
+    #[error("the call of this transaction is over; hang up on the caller")]
+    Over,
     /// A fault of ours; the log says which.
     #[error("the call could not be started")]
     Internal,
+}
+
+/// How a call's end is told to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// Not at all.
+    Nothing,
+    /// By our recorded goodbye.
+    Goodbye,
+    /// The caller goes on elsewhere, or somebody else says goodbye and hangs up: our leg goes when that took effect, or
+    /// after `wait`.
+    Elsewhere {
+        /// How long that may take.
+        wait: std::time::Duration,
+    },
 }
 
 /// End a call, once; the first reason stands, but a later order without a goodbye cuts a goodbye short. From anybody who
@@ -289,8 +373,8 @@ pub struct EndCall {
     pub of: Option<Arc<CallRecord>>,
     /// Why.
     pub reason: EndReason,
-    /// Say goodbye first.
-    pub goodbye: bool,
+    /// What the caller hears.
+    pub farewell: Farewell,
 }
 
 /// Say `stop` and go. From the supervisor to `VcStreamActor`.
@@ -299,8 +383,10 @@ pub struct EndCall {
 pub struct CloseLine {
     /// Why.
     pub reason: EndReason,
-    /// Play the goodbye first.
-    pub goodbye: bool,
+    /// What the caller hears first.
+    pub farewell: Farewell,
+    /// Have the SIP media application hang up on the caller before our leg goes.
+    pub hang_up: bool,
     /// Close code for the socket.
     pub code: u16,
 }
@@ -357,6 +443,33 @@ pub struct Drain {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct EndAll {
-    /// Say goodbye first.
-    pub goodbye: bool,
+    /// What the callers hear.
+    pub farewell: Farewell,
+}
+
+/// A message about a call, as read. From the queue's consumer and the operators.
+#[derive(Message)]
+#[rtype(result = "Outcome")]
+pub struct CallNews(pub CallMessage);
+
+/// A call is about to be placed: list it, and join the media to it when that comes. From the HTTP handler.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Announce {
+    /// What it is called from now on.
+    pub call_id: CallId,
+    /// What is known; a route here is asked for.
+    pub facts: CallFacts,
+    /// How long its media may take.
+    pub patience: std::time::Duration,
+}
+
+/// What became of a call that was placed: its transaction, or that it will not come. From the HTTP handler.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Placed {
+    /// Which.
+    pub call_id: CallId,
+    /// `None`: nobody's telephone rings.
+    pub transaction_id: Option<String>,
 }

@@ -9,7 +9,7 @@ use actix::Addr;
 use tokio::time::Instant;
 use trunkline_call::{CallId, CallRecord, EndReason};
 
-use crate::messages::EndCall;
+use crate::messages::{EndCall, Farewell};
 use crate::totals::Totals;
 use crate::vc_stream::{Siblings, VcStreamActor};
 
@@ -28,6 +28,15 @@ pub struct LiveCall {
     pub(crate) ending: Option<EndReason>,
 }
 
+/// A call that was told of and has no media yet.
+#[derive(Clone)]
+pub(crate) struct AnnouncedCall {
+    pub(crate) record: Arc<CallRecord>,
+    pub(crate) born: Instant,
+    /// Given up then.
+    pub(crate) until: Instant,
+}
+
 struct EndedCall {
     record: Arc<CallRecord>,
     born: Instant,
@@ -37,12 +46,20 @@ struct EndedCall {
 #[derive(Default)]
 struct Calls {
     live: HashMap<CallId, LiveCall>,
+    announced: HashMap<CallId, AnnouncedCall>,
+    /// Other names of live calls: a socket may know a call by its transaction and call it something else.
+    aliases: HashMap<CallId, CallId>,
+    /// Transactions that ended on purpose, and when.
+    over: HashMap<String, Instant>,
     ended: VecDeque<EndedCall>,
     by_reason: HashMap<&'static str, u64>,
     /// Of the calls that ended.
     totals: Totals,
     started: u64,
 }
+
+/// A caller who is to be hung up on is not connected again within this time.
+const OVER: Duration = Duration::from_secs(15 * 60);
 
 /// See the module.
 #[derive(Default)]
@@ -89,12 +106,16 @@ impl Registry {
         totals
     }
 
-    /// Live calls, newest first.
+    /// Live and announced calls, newest first.
     #[must_use]
-    pub fn live_calls(&self) -> Vec<Seen> {
-        let mut calls: Vec<LiveCall> = self.lock().live.values().cloned().collect();
-        calls.sort_by_key(|call| std::cmp::Reverse(call.born));
-        calls.into_iter().map(|call| Seen { record: call.record, age: call.born.elapsed() }).collect()
+    pub fn calls(&self) -> Vec<Seen> {
+        let calls = self.lock();
+        let live = calls.live.values().map(|call| (call.born, Arc::clone(&call.record)));
+        let announced = calls.announced.values().map(|call| (call.born, Arc::clone(&call.record)));
+        let mut all: Vec<_> = live.chain(announced).collect();
+        drop(calls);
+        all.sort_by_key(|(born, _)| std::cmp::Reverse(*born));
+        all.into_iter().map(|(born, record)| Seen { record, age: born.elapsed() }).collect()
     }
 
     /// Ended calls that are still remembered, newest first.
@@ -109,17 +130,73 @@ impl Registry {
             .collect()
     }
 
-    /// A call by call id, transaction id or SMA transaction id; live ones first, then the newest.
+    /// A call by call id, transaction id or SMA transaction id; live and announced ones first, then the newest.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Seen> {
+        let alias = self.lock().aliases.get(id).cloned();
+        let id = alias.as_ref().map_or(id, CallId::as_str);
         let known = |seen: &Seen| seen.record.is_known_as(id);
-        self.live_calls().into_iter().find(known).or_else(|| self.ended_calls().into_iter().find(known))
+        self.calls().into_iter().find(known).or_else(|| self.ended_calls().into_iter().find(known))
     }
 
-    /// A live call.
+    /// A live call, by any of its names.
     #[must_use]
     pub fn live_call(&self, id: &CallId) -> Option<LiveCall> {
-        self.lock().live.get(id).cloned()
+        let calls = self.lock();
+        let id = calls.aliases.get(id).unwrap_or(id);
+        calls.live.get(id).cloned()
+    }
+
+    /// The name of the call that a socket means: `id` itself, or that of the call whose transaction it brings.
+    pub(crate) fn resolve(&self, id: &CallId, sma_transaction_id: Option<&str>) -> CallId {
+        let calls = self.lock();
+        if let Some(known) = calls.aliases.get(id) {
+            return known.clone();
+        }
+        if calls.live.contains_key(id) || calls.announced.contains_key(id) {
+            return id.clone();
+        }
+        let Some(transaction) = sma_transaction_id else { return id.clone() };
+        let live = calls.live.values().filter(|call| call.ending.is_none()).map(|call| &call.record);
+        let announced = calls.announced.values().map(|call| &call.record);
+        let of_transaction = |record: &&Arc<CallRecord>| {
+            record.update(|facts| facts.sma_transaction_id.as_deref() == Some(transaction))
+        };
+        live.chain(announced).find(of_transaction).map_or_else(|| id.clone(), |record| record.id.clone())
+    }
+
+    /// From now on the live call `name` is also known as `alias`.
+    pub(crate) fn alias(&self, alias: CallId, name: &CallId) {
+        if alias != *name {
+            self.lock().aliases.insert(alias, name.clone());
+        }
+    }
+
+    /// The caller of this transaction is to be hung up on.
+    pub(crate) fn end_on_purpose(&self, sma_transaction_id: String, now: Instant) {
+        self.lock().over.insert(sma_transaction_id, now);
+    }
+
+    /// Whether the caller of this transaction is to be hung up on.
+    pub(crate) fn is_over(&self, sma_transaction_id: &str) -> bool {
+        self.lock().over.contains_key(sma_transaction_id)
+    }
+
+    pub(crate) fn announce(&self, call: AnnouncedCall) {
+        self.lock().announced.insert(call.record.id.clone(), call);
+    }
+
+    pub(crate) fn announced(&self, id: &CallId) -> Option<AnnouncedCall> {
+        self.lock().announced.get(id).cloned()
+    }
+
+    pub(crate) fn take_announced(&self, id: &CallId) -> Option<AnnouncedCall> {
+        self.lock().announced.remove(id)
+    }
+
+    /// Announced calls that are given up by now.
+    pub(crate) fn unanswered(&self, now: Instant) -> Vec<AnnouncedCall> {
+        self.lock().announced.values().filter(|call| call.until <= now).cloned().collect()
     }
 
     /// The live call this record is of; not another one that bears its id now.
@@ -145,13 +222,17 @@ impl Registry {
     pub(crate) fn retire(&self, id: &CallId, reason: EndReason, now: Instant, history_max: usize) -> Option<LiveCall> {
         let mut calls = self.lock();
         let call = calls.live.remove(id)?;
+        calls.aliases.retain(|_, name| name != id);
         calls.totals.add(&call.record);
-        *calls.by_reason.entry(reason.as_str()).or_default() += 1;
-        calls.ended.push_back(EndedCall { record: Arc::clone(&call.record), born: call.born, ended: now });
-        while calls.ended.len() > history_max {
-            calls.ended.pop_front();
-        }
+        calls.remember(Arc::clone(&call.record), call.born, reason, now, history_max);
         Some(call)
+    }
+
+    /// Moves an announced call to the ended ones: its media never came.
+    pub(crate) fn give_up(&self, call: &AnnouncedCall, reason: EndReason, now: Instant, history_max: usize) {
+        let mut calls = self.lock();
+        calls.announced.remove(&call.record.id);
+        calls.remember(Arc::clone(&call.record), call.born, reason, now, history_max);
     }
 
     /// Forgets what ended longer ago than `history`.
@@ -160,6 +241,7 @@ impl Registry {
         while calls.ended.front().is_some_and(|call| now - call.ended > history) {
             calls.ended.pop_front();
         }
+        calls.over.retain(|_, since| now - *since <= OVER);
     }
 
     /// No handler panics while it holds the lock in the middle of a change; what stands is whole.
@@ -168,10 +250,27 @@ impl Registry {
     }
 }
 
+impl Calls {
+    fn remember(
+        &mut self,
+        record: Arc<CallRecord>,
+        born: Instant,
+        reason: EndReason,
+        ended: Instant,
+        history_max: usize,
+    ) {
+        *self.by_reason.entry(reason.as_str()).or_default() += 1;
+        self.ended.push_back(EndedCall { record, born, ended });
+        while self.ended.len() > history_max {
+            self.ended.pop_front();
+        }
+    }
+}
+
 impl EndCall {
     /// An order to end `call_id` at once.
     #[must_use]
     pub fn now(call_id: CallId, reason: EndReason) -> Self {
-        Self { call_id, of: None, reason, goodbye: false }
+        Self { call_id, of: None, reason, farewell: Farewell::Nothing }
     }
 }

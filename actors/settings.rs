@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use actix::Addr;
 use trunkline_call::{CallLimits, ConnectGate, FallbackSettings, RouteTable};
+use trunkline_chime::announcements::AnnouncementSettings;
 use trunkline_media::ModelFormat;
-use trunkline_realtime::{SessionProfile, Timing};
+use trunkline_realtime::Timing;
 
+use crate::call_control::CallControlActor;
+use crate::messages::OpenSession;
 use crate::prompts::PromptAudio;
 
 /// Shared by all calls.
@@ -17,7 +21,7 @@ pub struct BridgeSettings {
     /// The dial plan.
     pub routes: RouteTable,
     /// By a route's place in the dial plan: what its sessions are told. `None` for routes without a model.
-    pub profiles: Vec<Option<Arc<SessionProfile>>>,
+    pub sessions: Vec<Option<OpenSession>>,
     /// What is spoken with the model, on every route.
     pub format: ModelFormat,
     /// When a session counts as late, dead or old.
@@ -32,10 +36,25 @@ pub struct BridgeSettings {
     pub gate: Arc<ConnectGate>,
     /// When the caller is kept company, and for how long.
     pub fallback: FallbackSettings,
-    /// What he hears then.
+    /// What he hears then, in our voice ...
     pub prompts: Arc<PromptAudio>,
+    /// ... and in the SIP media application's.
+    pub texts: PromptTexts,
+    /// Asks the SIP media application, where there is one.
+    pub control: Option<Addr<CallControlActor>>,
+    /// Which events of calls count.
+    pub announcements: AnnouncementSettings,
     /// How the model was found lately: false from a call's loss of it until any session is set up.
     pub model_reached: AtomicBool,
     /// Milliseconds since 1970 (UTC), for a session's `expires_at`.
     pub unix_now_ms: fn() -> u64,
+}
+
+/// The prompts as the SIP media application speaks them.
+#[derive(Clone, Debug, Default)]
+pub struct PromptTexts {
+    /// Keep-alive prompts.
+    pub keepalive: Vec<String>,
+    /// The last word.
+    pub goodbye: String,
 }

@@ -1,11 +1,12 @@
 //! One call's line: owns the media phase, the playout clock and what the caller's side is told.
 
 mod handlers;
+mod leaving;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, Context};
+use actix::{Actor, Addr, Context};
 use tokio::time::Instant;
 use trunkline_call::{CallFacts, CallState, DigitCollector, EndReason, RouteKind, mask_number};
 use trunkline_media::LineCodec;
@@ -17,20 +18,18 @@ use crate::azure_session::AzureSessionActor;
 use crate::call_supervisor::Call;
 use crate::downlink::{Downlink, Ran};
 use crate::fallback::FallbackActor;
-use crate::link::LinkControl;
 use crate::listeners::Listeners;
 use crate::messages::{
-    CallerDigits, Cleared, CloseLine, ItemPlayed, KeyPressed, LineSpeech, OpenSession, PlayoutFull, Prompt,
-    PromptPlayed, Role, Shutdown,
+    CallerDigits, Cleared, Hushed, ItemPlayed, KeyPressed, LineSpeech, PlayoutFull, Prompt, PromptPlayed, Role,
+    Shutdown,
 };
 use crate::ports::tell;
 use crate::transcoder::{SetEcho, TranscoderActor};
 use crate::uplink::{Uplink, millis};
+use leaving::{Closing, Leaving};
 
 /// A `start` that comes within this time may still choose the route.
 const ROUTE_PATIENCE: Duration = Duration::from_millis(500);
-/// A goodbye that does not come to its end (no socket, no audio) holds the call no longer than this.
-const GOODBYE_GUARD: Duration = Duration::from_secs(10);
 /// Between the last frame of a goodbye and the close.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// From a call's birth to its first socket there is no more than an upgrade.
@@ -57,12 +56,6 @@ impl Siblings {
     }
 }
 
-struct Closing {
-    reason: EndReason,
-    code: u16,
-    deadline: Instant,
-}
-
 /// See the module.
 pub struct VcStreamActor {
     call: Call,
@@ -80,6 +73,8 @@ pub struct VcStreamActor {
     detach_deadline: Option<Instant>,
     attached_at: Instant,
     closing: Option<Closing>,
+    /// The model wants to leave.
+    leaving: Option<Leaving>,
     /// The peer is still playing our goodbye until then.
     goodbye_until: Option<Instant>,
     /// The item that was too much for the playout.
@@ -108,6 +103,7 @@ impl VcStreamActor {
             detach_deadline: Some(now + FIRST_ATTACH.max(call.settings.limits.reattach_grace)),
             attached_at: now,
             closing: None,
+            leaving: None,
             goodbye_until: None,
             too_much: None,
             second_due: now + SECOND,
@@ -123,12 +119,10 @@ impl VcStreamActor {
         let asked = facts.route.take();
         let number = self.call.record.update(|known| {
             known.learn(facts);
-            asked.or_else(|| known.to.clone())
+            // A route that is known before one is taken was asked for when the call was placed.
+            asked.or_else(|| known.route.clone()).or_else(|| known.to.clone())
         });
-        if self.routed {
-            return;
-        }
-        if number.is_some() {
+        if !self.routed && number.is_some() {
             self.choose_route(now, number.as_deref());
         }
     }
@@ -142,9 +136,9 @@ impl VcStreamActor {
         let name = chosen.map_or_else(|| "none".to_owned(), |(_, route)| route.pattern.to_string());
         self.call.note("route", format!("{name} for {}", number.map_or("an unknown number".to_owned(), mask_number)));
         self.call.record.update(|facts| facts.route = Some(name));
-        let profile = chosen.and_then(|(place, _)| settings.profiles.get(place)).cloned().flatten();
-        match (chosen.map(|(_, route)| &route.kind), profile) {
-            (Some(RouteKind::Model), Some(profile)) => tell(&self.siblings.session, OpenSession(profile)),
+        let session = chosen.and_then(|(place, _)| settings.sessions.get(place)).cloned().flatten();
+        match (chosen.map(|(_, route)| &route.kind), session) {
+            (Some(RouteKind::Model), Some(session)) => tell(&self.siblings.session, session),
             (Some(RouteKind::Echo), _) => {
                 tell(&self.siblings.transcoder, SetEcho);
                 self.call.set_state(CallState::Active);
@@ -189,7 +183,9 @@ impl VcStreamActor {
     fn run(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
         if self.route_deadline.is_some_and(|due| due <= now) {
-            self.choose_route(now, None);
+            // An event may have told the number meanwhile.
+            let number = self.call.record.update(|known| known.to.clone());
+            self.choose_route(now, number.as_deref());
         }
         if let Some(digits) = self.keys.on_timer(now.into_std()) {
             tell(&self.siblings.session, CallerDigits(digits));
@@ -205,12 +201,11 @@ impl VcStreamActor {
             self.detach_deadline = None;
             self.call.end(if self.epoch == 0 { EndReason::NoMedia } else { EndReason::MediaLost });
         }
-        if let Some(closing) = &self.closing
-            && (closing.deadline <= now || !self.down.is_attached())
-        {
+        if self.may_close(now) {
             self.close(ctx);
             return;
         }
+        self.leave_if_heard(now, ctx);
         self.arm(ctx);
     }
 
@@ -224,6 +219,9 @@ impl VcStreamActor {
         }
         if !ran.cut.is_empty() {
             tell(&self.siblings.session, Cleared { played: std::mem::take(&mut ran.cut) });
+        }
+        if std::mem::take(&mut ran.hushed) {
+            tell(&self.siblings.fallback, Hushed);
         }
         if let Some(prompt) = ran.finished.take() {
             tell(&self.siblings.fallback, PromptPlayed(prompt));
@@ -257,31 +255,6 @@ impl VcStreamActor {
         self.down.speech(now, item, payload, end);
     }
 
-    /// The first order says why; a later one without a goodbye cuts the goodbye short.
-    fn start_closing(&mut self, now: Instant, CloseLine { reason, goodbye, code }: CloseLine) {
-        let goodbye = goodbye && self.down.is_attached();
-        let deadline =
-            if goodbye { now + GOODBYE_GUARD } else { self.goodbye_until.map_or(now, |until| until.max(now)) };
-        match &mut self.closing {
-            Some(closing) => closing.deadline = closing.deadline.min(deadline),
-            None => self.closing = Some(Closing { reason, code, deadline }),
-        }
-        if goodbye {
-            self.down.clear(now);
-            self.down.play(now, Prompt::Goodbye);
-        }
-    }
-
-    /// Says `stop`, lets everything go.
-    fn close(&mut self, ctx: &mut Context<Self>) {
-        if let Some(closing) = self.closing.take() {
-            let stop = closing.reason.as_str();
-            self.down.control(LinkControl::Close { stop: Some(stop), code: closing.code });
-            self.listeners.close(stop, closing.code);
-        }
-        ctx.stop();
-    }
-
     fn arm(&mut self, ctx: &mut Context<Self>) {
         let wanted = [
             Some(self.second_due),
@@ -292,6 +265,7 @@ impl VcStreamActor {
             self.listeners.due(),
             self.detach_deadline,
             self.closing.as_ref().map(|closing| closing.deadline),
+            self.leaving.as_ref().and_then(Leaving::due),
         ];
         self.alarm.set(ctx, wanted.into_iter().flatten().min(), |line| &mut line.alarm, Self::run);
     }

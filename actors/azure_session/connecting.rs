@@ -108,6 +108,7 @@ impl AzureSessionActor {
         drop_link(Some(link), ctx);
         self.speech.end_open(Instant::now());
         self.pump(ctx);
+        self.depart_if_said();
         self.call.record.model.set_state(ModelStatus::Lost);
         self.call.note("model", format!("lost: {loss}"));
         tracing::warn!(call = %self.call.record.id, loss = loss.name(), "the model's session is lost: {loss}");

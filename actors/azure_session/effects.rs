@@ -64,8 +64,9 @@ impl AzureSessionActor {
                 }
                 self.clear();
                 self.call.note("speech", "the caller speaks".to_owned());
+                self.stay(ctx);
             }
-            Effect::ToolCall { call_id, name, .. } => self.refuse_tool(id, &call_id, &name, ctx),
+            Effect::ToolCall { call_id, name, arguments } => self.on_tool_call(id, call_id, &name, &arguments, ctx),
             Effect::Configured { .. } => self.configured(id, ctx),
             Effect::Renew => {
                 if self.standby.is_none() {
@@ -99,6 +100,7 @@ impl AzureSessionActor {
                 if completed {
                     self.answers();
                 }
+                self.depart_if_said();
             }
             Effect::FirstAudio { latency } => {
                 record.model.record_latency(latency);
@@ -125,12 +127,6 @@ impl AzureSessionActor {
             self.call.record.model.add_reconnect();
         }
         self.go_live(ctx);
-    }
-
-    fn refuse_tool(&mut self, id: u64, call_id: &str, name: &str, ctx: &mut Context<Self>) {
-        self.call.note("tool", format!("{name}: not offered"));
-        let output = format!(r#"{{"error":"there is no tool named {name:?}"}}"#);
-        self.with_session(id, ctx, |session, now, out| session.tool_output(now, call_id, &output, true, out));
     }
 
     pub(super) fn send(&mut self, id: u64, message: Outgoing, ctx: &mut Context<Self>) {

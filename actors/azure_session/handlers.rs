@@ -53,11 +53,12 @@ impl StreamHandler<FromModel> for AzureSessionActor {
 impl Handler<OpenSession> for AzureSessionActor {
     type Result = ();
 
-    fn handle(&mut self, OpenSession(profile): OpenSession, ctx: &mut Context<Self>) {
+    fn handle(&mut self, OpenSession { profile, tools }: OpenSession, ctx: &mut Context<Self>) {
         if self.profile.is_some() {
             return;
         }
         self.profile = Some(profile);
+        self.toolbox = tools;
         self.call.record.model.set_state(ModelStatus::Connecting);
         tell(&self.fallback, ModelHealth::Connecting);
         self.connect(Purpose::Current, std::time::Duration::ZERO, ctx);
@@ -118,6 +119,7 @@ impl Handler<KeyPressed> for AzureSessionActor {
     fn handle(&mut self, _: KeyPressed, ctx: &mut Context<Self>) {
         self.clear();
         self.with_current(ctx, Session::interrupt);
+        self.stay(ctx);
     }
 }
 

@@ -7,8 +7,8 @@ use trunkline_call::{DropPlace, EndReason};
 use super::{ROUTE_PATIENCE, VcStreamActor};
 use crate::link::LinkControl;
 use crate::messages::{
-    AddListener, Attach, CallerAudio, CallerEvent, CallerSays, Clear, Cleared, CloseLine, EchoAudio, FallbackChanged,
-    ItemPlayed, LineSpeech, PlayPrompt, PromptPlayed,
+    AddListener, Attach, CallerAudio, CallerEvent, CallerSays, Clear, Cleared, EchoAudio, FallbackChanged, Hush,
+    ItemPlayed, LineSpeech, PlayPrompt, PromptPlayed, Release,
 };
 use crate::ports::tell;
 
@@ -165,11 +165,24 @@ impl Handler<FallbackChanged> for VcStreamActor {
     }
 }
 
-impl Handler<CloseLine> for VcStreamActor {
+impl Handler<Hush> for VcStreamActor {
     type Result = ();
 
-    fn handle(&mut self, order: CloseLine, ctx: &mut Context<Self>) {
-        self.start_closing(Instant::now(), order);
-        self.run(ctx);
+    fn handle(&mut self, Hush { at_once }: Hush, ctx: &mut Context<Self>) {
+        if self.closing.is_none() {
+            self.down.hush(Instant::now(), at_once);
+            self.run(ctx);
+        }
+    }
+}
+
+impl Handler<Release> for VcStreamActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Release, ctx: &mut Context<Self>) {
+        if self.closing.is_none() {
+            self.down.release(Instant::now());
+            self.run(ctx);
+        }
     }
 }

@@ -87,6 +87,8 @@ pub(crate) fn control(control: &LinkControl, call_id: &str, codec: LineCodec) ->
         LinkControl::Ready => json!({"type": "ready", "callId": call_id, "codec": codec.name(), "frameMs": FRAME_MS}),
         LinkControl::Clear { .. } => json!({"type": "clear"}),
         LinkControl::Fallback { state, reason } => json!({"type": "fallback", "state": state, "reason": reason}),
+        LinkControl::Dtmf { digits } => json!({"type": "dtmf", "digits": digits}),
+        LinkControl::Transfer { to } => json!({"type": "transfer", "to": to}),
         LinkControl::Error { code, message } => json!({"type": "error", "code": code, "message": message}),
         LinkControl::Close { stop, .. } => json!({"type": "stop", "reason": (*stop)?}),
     };
@@ -156,6 +158,14 @@ mod tests {
         assert_eq!(
             text(LinkControl::Close { stop: Some("caller_hangup"), code: 1000 }).as_deref(),
             Some(r#"{"reason":"caller_hangup","type":"stop"}"#)
+        );
+        assert_eq!(
+            text(LinkControl::Dtmf { digits: "1,#".to_owned() }).as_deref(),
+            Some(r##"{"digits":"1,#","type":"dtmf"}"##)
+        );
+        assert_eq!(
+            text(LinkControl::Transfer { to: "+15550100".to_owned() }).as_deref(),
+            Some(r#"{"to":"+15550100","type":"transfer"}"#)
         );
         assert_eq!(text(LinkControl::Close { stop: None, code: 4409 }), None);
         assert_eq!(mark("item_1"), r#"{"mark":"item_1","type":"mark"}"#);

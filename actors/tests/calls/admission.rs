@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trunkline_actors::messages::{Drain, EndAll, EndCall, Refusal};
+use trunkline_actors::messages::{Drain, EndAll, EndCall, Farewell, Refusal};
 use trunkline_call::{CallId, EndReason};
 use trunkline_media::LineCodec;
 
@@ -76,11 +76,11 @@ fn ending_all_is_immediate_also_during_goodbyes() {
         let bench = Setup::default().start();
         let callers = [Caller::call(&bench, "a").await, Caller::call(&bench, "b").await];
         sleep(100).await;
-        bench.supervisor.send(EndAll { goodbye: true }).await.unwrap();
+        bench.supervisor.send(EndAll { farewell: Farewell::Goodbye }).await.unwrap();
         sleep(300).await;
         assert_eq!(bench.registry.live(), 2);
         assert!(callers[0].heard.frame_count() >= 14);
-        bench.supervisor.send(EndAll { goodbye: false }).await.unwrap();
+        bench.supervisor.send(EndAll { farewell: Farewell::Nothing }).await.unwrap();
         sleep(10).await;
         assert_eq!(bench.registry.live(), 0);
         for caller in &callers {

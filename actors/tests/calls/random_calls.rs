@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use trunkline_actors::link::{LinkControl, LinkOut};
 use trunkline_actors::memory_transport::ConnectPlan;
-use trunkline_actors::messages::{CallerEvent, EndCall};
+use trunkline_actors::messages::{CallerEvent, EndCall, Farewell};
 use trunkline_call::{CallFacts, CallId, EndReason};
 
 use crate::common::caller::{Dial, Heard};
@@ -64,7 +64,7 @@ async fn caller(bench: Bench, id: String, mut rng: fastrand::Rng, links: Rc<std:
             (7, Some(caller)) if rng.u8(..3) == 0 => caller.stop().await,
             (8, _) if rng.u8(..5) == 0 => {
                 let end = EndCall {
-                    goodbye: rng.bool(),
+                    farewell: if rng.bool() { Farewell::Goodbye } else { Farewell::Nothing },
                     ..EndCall::now(CallId::parse(&id).unwrap(), EndReason::OperatorHangup)
                 };
                 let _ = bench.supervisor.send(end).await;

@@ -82,6 +82,24 @@ impl EndReason {
     }
 }
 
+impl EndReason {
+    /// Whether somebody wanted this end, so that the caller is to be hung up on and not connected again. Of a drained call
+    /// it is true only if it was said goodbye.
+    #[must_use]
+    pub const fn is_planned(self) -> bool {
+        match self {
+            Self::ModelHangup
+            | Self::OperatorHangup
+            | Self::Transferred
+            | Self::MaxDuration
+            | Self::FallbackExhausted
+            | Self::Drained
+            | Self::Rejected => true,
+            Self::CallerHangup | Self::MediaLost | Self::NoMedia | Self::Internal => false,
+        }
+    }
+}
+
 impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -156,6 +156,13 @@ impl Dial {
         Self { facts: CallFacts { to: Some(number.to_owned()), ..CallFacts::default() }, ..Self::default() }
     }
 
+    /// A call that the SIP media application bridged to us.
+    pub fn bridged(transaction: &str) -> Self {
+        let mut dial = Self::default();
+        dial.facts.sma_transaction_id = Some(transaction.to_owned());
+        dial
+    }
+
     pub fn unknown() -> Self {
         Self { facts: CallFacts::default(), ..Self::default() }
     }
@@ -176,7 +183,7 @@ impl Caller {
     }
 
     pub async fn dial(bench: &Bench, id: &str, dial: Dial) -> Self {
-        let admission = bench.admit(id, dial.codec).await.unwrap();
+        let admission = bench.admit_with(id, dial.codec, dial.facts.sma_transaction_id.clone()).await.unwrap();
         let (sender, receiver) = link(dial.codec);
         let heard = Heard::default();
         let mut unread = None;

@@ -7,6 +7,7 @@ pub mod caller;
 pub mod model;
 pub mod simulated;
 pub mod sound;
+pub mod tools;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -16,21 +17,27 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use tokio::time::Instant;
+use trunkline_actors::call_control::{CallControlActor, ControlHealth};
 use trunkline_actors::call_supervisor::CallSupervisor;
+use trunkline_actors::memory_control::MemoryControl;
 use trunkline_actors::memory_transport::MemoryTransport;
-use trunkline_actors::messages::{Admission, Admit, Refusal};
-use trunkline_actors::ports::ModelTransport;
+use trunkline_actors::messages::{Admission, Admit, CallNews, OpenSession, Refusal};
+use trunkline_actors::ports::{ModelTransport, ToolCaller};
 use trunkline_actors::prompts::PromptAudio;
 use trunkline_actors::registry::Registry;
-use trunkline_actors::settings::BridgeSettings;
+use trunkline_actors::settings::{BridgeSettings, PromptTexts};
 use trunkline_call::{
-    CallId, CallLimits, CallRecord, ConnectGate, EndReason, FallbackSettings, Glob, Route, RouteKind, RouteTable,
+    BuiltIns, CallId, CallLimits, CallRecord, ConnectGate, EndReason, FallbackSettings, Glob, Route, RouteKind,
+    RouteTable, Toolbox,
 };
+use trunkline_chime::announcements::{AnnouncementSettings, Outcome};
 use trunkline_media::{LineCodec, ModelFormat};
-use trunkline_realtime::{SessionProfile, Timing};
+use trunkline_realtime::{SessionProfile, Timing, ToolSpec};
 
 pub use caller::Caller;
 pub use model::Model;
+pub use tools::MemoryTools;
+use trunkline_chime::command::speech_time;
 
 /// 2026-01-01, when every bench begins.
 const UNIX_START_MS: u64 = 1_767_225_600_000;
@@ -74,6 +81,10 @@ pub struct Setup {
     pub reconnect_max: Duration,
     pub connects_per_second: u32,
     pub fallback: FallbackSettings,
+    /// Updates of the SIP media application a second; `None`: there is no application.
+    pub sma: Option<f64>,
+    pub http_tools: Vec<ToolSpec>,
+    pub destinations: Vec<&'static str>,
 }
 
 impl Default for Setup {
@@ -87,10 +98,22 @@ impl Default for Setup {
             reconnect_first: Duration::from_millis(250),
             reconnect_max: Duration::from_secs(8),
             connects_per_second: 50,
-            fallback: FallbackSettings { prompts: 2, ..FallbackSettings::default() },
+            fallback: FallbackSettings {
+                prompts: 2,
+                speech: TEXTS.iter().map(|text| speech_time(text)).collect(),
+                goodbye_speech: speech_time(GOODBYE),
+                ..FallbackSettings::default()
+            },
+            sma: None,
+            http_tools: Vec::new(),
+            destinations: vec!["+1555*"],
         }
     }
 }
+
+/// What the SIP media application says: 2 s, 1 s; the goodbye 0.6 s.
+pub const TEXTS: [&str; 2] = ["One moment please, I am trying", "Please hold on"];
+pub const GOODBYE: &str = "Goodbye!!";
 
 /// Prompts: 1 s and 0.6 s of tones, a goodbye of 0.8 s. Each is told by its first byte.
 pub fn prompts() -> PromptAudio {
@@ -107,12 +130,20 @@ impl Setup {
         let profile = Arc::new(self.profile);
         let route = |(pattern, kind): (&str, RouteKind)| Route { pattern: Glob::parse(pattern).unwrap(), kind };
         let routes: Vec<Route> = self.routes.into_iter().map(route).collect();
-        let profiles =
-            routes.iter().map(|route| matches!(route.kind, RouteKind::Model).then(|| Arc::clone(&profile))).collect();
+        let destinations = self.destinations.iter().map(|glob| Glob::parse(glob).unwrap()).collect();
+        let tools = Arc::new(Toolbox::new(BuiltIns::among(BuiltIns::NAMES), destinations, self.http_tools));
+        let session = OpenSession { profile: Arc::clone(&profile), tools };
+        let sessions =
+            routes.iter().map(|route| matches!(route.kind, RouteKind::Model).then(|| session.clone())).collect();
+        let control = MemoryControl::default();
+        let asking = self.sma.map(|updates| {
+            let health = Arc::new(ControlHealth::default());
+            CallControlActor::new(Rc::new(control.clone()), updates, 1.0, health).start()
+        });
         let settings = Arc::new(BridgeSettings {
             limits: self.limits,
             routes: RouteTable(routes),
-            profiles,
+            sessions,
             format: profile.format,
             timing: self.timing,
             endpoints: self.endpoints.into_iter().map(Arc::from).collect(),
@@ -121,6 +152,12 @@ impl Setup {
             gate: Arc::new(ConnectGate::new(self.connects_per_second, Instant::now().into_std())),
             fallback: self.fallback,
             prompts: Arc::new(prompts()),
+            texts: PromptTexts { keepalive: TEXTS.map(str::to_owned).to_vec(), goodbye: GOODBYE.to_owned() },
+            control: asking.clone(),
+            announcements: AnnouncementSettings {
+                max_age: Some(Duration::from_secs(120)),
+                ..AnnouncementSettings::default()
+            },
             model_reached: std::sync::atomic::AtomicBool::new(true),
             unix_now_ms,
         });
@@ -128,8 +165,11 @@ impl Setup {
         let registry = Arc::new(Registry::default());
         let shared = transport.clone();
         let factory = Arc::new(move || -> Rc<dyn ModelTransport> { Rc::new(shared.clone()) });
-        let supervisor = CallSupervisor::new(settings, Arc::clone(&registry), factory).start();
-        Bench { supervisor, registry, transport }
+        let tools = MemoryTools::default();
+        let shared = tools.clone();
+        let tool_factory = Arc::new(move || -> Rc<dyn ToolCaller> { Rc::new(shared.clone()) });
+        let supervisor = CallSupervisor::new(settings, Arc::clone(&registry), factory, tool_factory).start();
+        Bench { supervisor, registry, transport, control, asking, tools }
     }
 }
 
@@ -138,13 +178,40 @@ pub struct Bench {
     pub supervisor: Addr<CallSupervisor>,
     pub registry: Arc<Registry>,
     pub transport: MemoryTransport,
+    pub control: MemoryControl,
+    pub asking: Option<Addr<CallControlActor>>,
+    pub tools: MemoryTools,
 }
 
 impl Bench {
     pub async fn admit(&self, id: &str, codec: LineCodec) -> Result<Admission, Refusal> {
+        self.admit_with(id, codec, None).await
+    }
+
+    /// Brings a transaction of the SIP media application.
+    pub async fn admit_with(
+        &self,
+        id: &str,
+        codec: LineCodec,
+        transaction: Option<String>,
+    ) -> Result<Admission, Refusal> {
         let call_id = CallId::parse(id).unwrap();
         let arbiter = actix_rt::Arbiter::current();
-        self.supervisor.send(Admit { call_id, codec, link: "ingest", arbiter }).await.unwrap()
+        let admit = Admit { call_id, sma_transaction_id: transaction, codec, link: "ingest", arbiter };
+        self.supervisor.send(admit).await.unwrap()
+    }
+
+    /// Takes an event as it comes from the queue.
+    pub async fn event(&self, body: &serde_json::Value) -> Outcome {
+        let message = trunkline_chime::event::read(body.to_string().as_bytes());
+        self.supervisor.send(CallNews(message)).await.unwrap()
+    }
+
+    /// Times of what the SIP media application was asked for, with the commands.
+    pub fn asked(&self) -> Vec<(u64, String)> {
+        let began = BEGAN.get().unwrap();
+        let at = |at: Instant| (at - began).as_millis() as u64;
+        self.control.updates().into_iter().map(|asked| (at(asked.at), asked.arguments["command"].clone())).collect()
     }
 
     /// How the ended call `id` ended.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 use trunkline_call::{
     CallFacts, CallId, CallLimits, ConnectGate, EndReason, FallbackSettings, Glob, Route, RouteKind, RouteTable,
 };
+use trunkline_chime::announcements::AnnouncementSettings;
 use trunkline_media::{LineCodec, ModelFormat};
 use trunkline_realtime::Timing;
 
@@ -16,10 +18,10 @@ use super::CallSupervisor;
 use crate::link::{LinkControl, LinkOut, LinkReceiver, link};
 use crate::memory_transport::MemoryTransport;
 use crate::messages::{Admit, Attach, CallerAudio};
-use crate::ports::{ModelTransport, tell};
+use crate::ports::{ModelTransport, ToolCaller, tell};
 use crate::prompts::PromptAudio;
 use crate::registry::Registry;
-use crate::settings::BridgeSettings;
+use crate::settings::{BridgeSettings, PromptTexts};
 use crate::transcoder::Panic;
 use crate::vc_stream::VcStreamActor;
 
@@ -33,7 +35,7 @@ fn supervisor() -> (Addr<CallSupervisor>, Arc<Registry>) {
     let settings = BridgeSettings {
         limits: CallLimits::default(),
         routes: RouteTable(vec![Route { pattern: Glob::parse("*").unwrap(), kind: RouteKind::Echo }]),
-        profiles: vec![None],
+        sessions: vec![None],
         format: ModelFormat::Pcmu,
         timing: Timing::default(),
         endpoints: Vec::new(),
@@ -42,18 +44,30 @@ fn supervisor() -> (Addr<CallSupervisor>, Arc<Registry>) {
         gate: Arc::new(ConnectGate::new(50, Instant::now().into_std())),
         fallback: FallbackSettings::default(),
         prompts: Arc::new(PromptAudio::default()),
+        texts: PromptTexts::default(),
+        control: None,
+        announcements: AnnouncementSettings::default(),
         model_reached: std::sync::atomic::AtomicBool::new(true),
         unix_now_ms: || 0,
     };
     let registry = Arc::new(Registry::default());
     let transport = Arc::new(|| -> Rc<dyn ModelTransport> { Rc::new(MemoryTransport::new()) });
-    (CallSupervisor::new(Arc::new(settings), Arc::clone(&registry), transport).start(), registry)
+    let tools = Arc::new(|| -> Rc<dyn ToolCaller> { Rc::new(NoTools) });
+    (CallSupervisor::new(Arc::new(settings), Arc::clone(&registry), transport, tools).start(), registry)
+}
+
+struct NoTools;
+
+impl ToolCaller for NoTools {
+    fn call(&self, _: &str, _: String, _: &str) -> LocalBoxFuture<'static, Result<String, String>> {
+        Box::pin(std::future::ready(Err("there are none".to_owned())))
+    }
 }
 
 async fn call(supervisor: &Addr<CallSupervisor>, id: &str) -> Line {
     let call_id = CallId::parse(id).unwrap();
     let arbiter = actix_rt::Arbiter::current();
-    let admit = Admit { call_id, codec: LineCodec::Pcmu, link: "ingest", arbiter };
+    let admit = Admit { call_id, sma_transaction_id: None, codec: LineCodec::Pcmu, link: "ingest", arbiter };
     let Ok(admission) = supervisor.send(admit).await.unwrap() else { panic!("refused") };
     let (sender, out) = link(LineCodec::Pcmu);
     let attach =

@@ -1,0 +1,149 @@
+//! Calls that are known of before their media is here: told by an event, or placed by us.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{AsyncContext, Context, Handler};
+use tokio::time::Instant;
+use trunkline_call::{CallFacts, CallId, CallRecord, Direction, EndReason, Termination};
+use trunkline_chime::announcements::News;
+use trunkline_chime::command::Command;
+use trunkline_chime::event::{self, CallEvent};
+
+use super::{CallSupervisor, end_of};
+use crate::call_control::Sma;
+use crate::messages::{Announce, CallNews, EndCall, Farewell, Placed};
+use crate::registry::AnnouncedCall;
+
+/// After an event of a live call's end its media may take this long to end by itself.
+const ENDED_GRACE: Duration = Duration::from_secs(5);
+
+impl CallSupervisor {
+    fn announce(&self, call_id: CallId, facts: CallFacts, patience: Duration) {
+        let record = Arc::new(CallRecord::new(call_id, (self.settings.unix_now_ms)()));
+        record.update(|known| known.learn(facts));
+        let born = Instant::now();
+        self.registry.announce(AnnouncedCall { record, born, until: born + patience });
+    }
+
+    /// The telephones of these calls were not answered, or their media went elsewhere.
+    pub(super) fn give_up_unanswered(&self, now: Instant) {
+        for call in self.registry.unanswered(now) {
+            self.give_up(&call, EndReason::NoMedia);
+        }
+    }
+
+    fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
+        let now = Instant::now();
+        call.record.end(Termination::from(reason), now - call.born);
+        self.registry.give_up(call, reason, now, self.settings.limits.history_max);
+        tracing::info!(call = %call.record.id, reason = reason.as_str(), "an announced call ended without media");
+    }
+
+    /// Ends a call whose media is not here; the caller, if there is one, is hung up on.
+    pub(super) fn end_announced(&self, call: &EndCall) -> bool {
+        let Some(announced) = self.registry.announced(&call.call_id).filter(|_| call.of.is_none()) else {
+            return false;
+        };
+        let transaction = announced.record.update(|facts| facts.sma_transaction_id.clone());
+        if let Some(transaction) = transaction.filter(|_| call.reason.is_planned()) {
+            if let Some(control) = self.settings.control.clone() {
+                Sma::new(control, transaction.clone()).order(Command::HangUp { text: None });
+            }
+            self.registry.end_on_purpose(transaction, Instant::now());
+        }
+        self.give_up(&announced, call.reason);
+        true
+    }
+
+    /// An event told of a call. What is here already learns from it; a call whose media came and went without waiting for
+    /// its event is not announced after the fact.
+    fn on_started(&self, event: CallEvent, is_new: bool) {
+        let Ok(call_id) = CallId::parse(&event.call_id) else { return };
+        let transaction = event.transaction_id.clone();
+        let facts = facts_of(event);
+        let live = self.registry.live_call(&call_id).map(|live| live.record);
+        let known = live.or_else(|| self.registry.announced(&call_id).map(|announced| announced.record));
+        let known = known.or_else(|| {
+            let mut ended = self.registry.ended_calls().into_iter().map(|seen| seen.record);
+            ended.find(|record| record.id == call_id && is_of(record, &transaction))
+        });
+        match known {
+            Some(record) if is_of(&record, &transaction) => record.update(|known| known.learn(facts)),
+            // Another call of that id is in the way: it is the one whose media is here.
+            Some(_) => {}
+            None if is_new => self.announce(call_id, facts, self.settings.limits.no_media_timeout),
+            None => {}
+        }
+    }
+
+    fn on_ended(&self, call_id: &str, transaction: &str, ctx: &mut Context<Self>) {
+        let Ok(call_id) = CallId::parse(call_id) else { return };
+        if let Some(live) = self.registry.live_call(&call_id).filter(|live| is_of(&live.record, transaction)) {
+            ctx.run_later(ENDED_GRACE, move |supervisor, _| {
+                supervisor.end_call(&end_of(&live, EndReason::CallerHangup, Farewell::Nothing), 1000);
+            });
+        } else if let Some(announced) = self.registry.announced(&call_id)
+            && is_of(&announced.record, transaction)
+        {
+            self.give_up(&announced, EndReason::NoMedia);
+        }
+    }
+}
+
+/// Whether a call may be of this Voice Connector transaction: it is, or nobody said which it is of.
+fn is_of(record: &CallRecord, transaction: &str) -> bool {
+    record.update(|facts| facts.transaction_id.as_deref().is_none_or(|known| known == transaction))
+}
+
+fn facts_of(event: CallEvent) -> CallFacts {
+    CallFacts {
+        transaction_id: Some(event.transaction_id),
+        direction: event.direction.map(|direction| match direction {
+            event::Direction::Inbound => Direction::Inbound,
+            event::Direction::Outbound => Direction::Outbound,
+        }),
+        from: event.from,
+        to: event.to,
+        ..CallFacts::default()
+    }
+}
+
+impl Handler<CallNews> for CallSupervisor {
+    type Result = actix::MessageResult<CallNews>;
+
+    fn handle(&mut self, CallNews(message): CallNews, ctx: &mut Self::Context) -> Self::Result {
+        let now = (self.settings.unix_now_ms)();
+        let (outcome, news) = self.announcements.apply(now, message);
+        match news {
+            Some(News::Started(event)) => self.on_started(event, true),
+            Some(News::Leg(event)) => self.on_started(event, false),
+            Some(News::Ended { call_id, transaction_id, .. }) => self.on_ended(&call_id, &transaction_id, ctx),
+            None => {}
+        }
+        actix::MessageResult(outcome)
+    }
+}
+
+impl Handler<Announce> for CallSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, Announce { call_id, facts, patience }: Announce, _: &mut Self::Context) {
+        self.announce(call_id, facts, patience);
+    }
+}
+
+impl Handler<Placed> for CallSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, Placed { call_id, transaction_id }: Placed, _: &mut Self::Context) {
+        let Some(announced) = self.registry.announced(&call_id) else { return };
+        match transaction_id {
+            Some(id) => announced.record.update(|facts| facts.sma_transaction_id = Some(id)),
+            None => {
+                // Nobody's telephone rang: it is as if it had never been asked for.
+                self.registry.take_announced(&call_id);
+            }
+        }
+    }
+}
