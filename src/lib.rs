@@ -12,3 +12,4 @@ mod prompts;
 pub mod settings;
 pub mod telemetry;
 mod tls;
+pub mod tools;

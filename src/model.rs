@@ -23,5 +23,7 @@ pub use auth::{Auth, BadKey};
 #[cfg(feature = "entra")]
 pub use entra::{EntraSetupError, EntraTokens};
 pub use tls::TlsSetupError;
+pub(crate) use tls::client_config;
+pub(crate) use transport::Tuned;
 pub use transport::{AwcTransport, TransportSettings};
 pub use warm::{WarmSettings, WarmTransport};

@@ -28,7 +28,7 @@ pub enum TlsSetupError {
 /// The public authorities of webpki-roots and those in `ca_file`, TLS 1.2 and 1.3 by ring.
 ///
 /// Only HTTP/1.1 is offered: a server that picks `h2` cannot be upgraded to a WebSocket by awc.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsSetupError> {
+pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, TlsSetupError> {
     let mut roots = webpki_roots_cert_store();
     if let Some(path) = ca_file {
         let bad = |what: String| TlsSetupError::CaFile { path: path.to_owned(), what };

@@ -147,7 +147,7 @@ fn unreachable(uri: &Uri, what: &str) -> ConnectError {
 /// Sets the socket options awc has no setting for: without TCP_NODELAY a chunk waits up to 40 ms for the last one's
 /// acknowledgement.
 #[derive(Clone)]
-pub(super) struct Tuned<S>(pub(super) S);
+pub(crate) struct Tuned<S>(pub(crate) S);
 
 impl<S> Service<ConnectInfo<Uri>> for Tuned<S>
 where

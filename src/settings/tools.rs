@@ -43,7 +43,10 @@ impl ToolUrl {
             return Err(format!("has a url with a user or password in it; use token_file; {ALLOWED}"));
         }
         let fits = |uri: &Uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+            let host = uri.host().unwrap_or_default();
+            // A port beyond 65535 is parsed, and then there is none.
+            let port = uri.authority().is_some_and(|whole| whole.as_str() == host || whole.port_u16().is_some());
+            matches!(uri.scheme_str(), Some("http" | "https")) && !host.is_empty() && port
         };
         let uri = text.parse().ok().filter(fits);
         uri.map(Self).ok_or_else(|| format!("has url = {}, which is none; {ALLOWED}", quote(shown)))

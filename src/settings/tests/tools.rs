@@ -118,6 +118,8 @@ fn tools_are_checked() {
         ("https://", "ftp://", &["url = \"ftp://orders.example.com/lookup\""]),
         ("https://", "", &["url = \"orders.example.com/lookup\""]),
         ("orders.example.com", "", &["url = \"https:///lookup\""]),
+        (".com/", ".com:65536/", &["url = \"https://orders.example.com:65536/lookup\""]),
+        (".com/", ".com:/", &["url = \"https://orders.example.com:/lookup\""]),
         ("url =", "address =", &["no `url`"]),
     ];
     for (this, by, parts) in replaced {
