@@ -19,6 +19,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use serde::de::IgnoredAny;
+use trunkline_actors::call_supervisor::ToolFactory;
 use trunkline_actors::ports::ToolCaller;
 
 use crate::model::{TlsSetupError, Tuned, client_config};
@@ -36,14 +37,11 @@ const EMPTY_ANSWER: &str = r#"{"ok":true}"#;
 /// Longer than any tool's timeout, which covers connecting too.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Makes the caller of the worker it is asked on; each worker has one.
-pub type ToolCallerFactory = Arc<dyn Fn() -> Rc<dyn ToolCaller> + Send + Sync>;
-
-/// A factory for these tools.
+/// What gives each worker that asks the one caller of these tools it has.
 ///
 /// # Errors
 /// [`TlsSetupError`].
-pub fn factory(settings: &[HttpToolSettings]) -> Result<ToolCallerFactory, TlsSetupError> {
+pub fn factory(settings: &[HttpToolSettings]) -> Result<ToolFactory, TlsSetupError> {
     thread_local! {
         static CALLER: RefCell<Option<Rc<HttpTools>>> = const { RefCell::new(None) };
     }
