@@ -4,6 +4,7 @@
 //! about a call. Start reading at [`app`], and at ARCHITECTURE.md.
 
 pub mod app;
+pub mod aws;
 pub mod cli;
 mod http;
 mod links;
