@@ -1,11 +1,12 @@
 //! The service: built from the configuration, run, drained.
 
+mod aws_parts;
+mod bridge;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_web::dev::ServerHandle;
@@ -13,23 +14,24 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use trunkline_actors::call_supervisor::{CallSupervisor, TransportFactory};
-use trunkline_actors::messages::{Drain, EndAll};
-use trunkline_actors::ports::ModelTransport;
-use trunkline_actors::prompts::PromptAudio;
+use trunkline_actors::call_control::Flush;
+use trunkline_actors::call_supervisor::CallSupervisor;
+use trunkline_actors::messages::{Drain, EndAll, Farewell};
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::BridgeSettings;
-use trunkline_call::{ConnectGate, FallbackSettings};
 use trunkline_realtime::Api;
 use trunkline_simulator::{SimHandle, SimOptions, SimServer};
 
+use crate::aws::{AwsSetupError, ConsumerHandle};
 use crate::cli::announce_listening;
 use crate::http::auth::Secured;
-use crate::http::{Lifecycle, Shared, admin, health, ingest, metrics};
+use crate::http::{Lifecycle, Shared, admin, events, health, ingest, metrics, outreach, sma};
 use crate::links::socket::Heartbeat;
-use crate::model::{Auth, AwcTransport, BadKey, TlsSetupError, TransportSettings, WarmSettings, WarmTransport};
-use crate::settings::{ModelAuth, RealtimeSettings, RouteKind, Settings, TlsSettings};
-use crate::{prompts, tls};
+use crate::model::{BadKey, TlsSetupError};
+use crate::settings::{Settings, TlsSettings};
+use crate::{prompts, tls, tools};
+use aws_parts::{AwsParts, event_consumer};
+use bridge::{bridge_settings, transport_factory};
 
 /// What the kernel may hold of a call's audio before the socket refuses more: a stalled caller must show as drops here,
 /// not as minutes of old speech there. The kernel doubles it.
@@ -38,7 +40,11 @@ const SEND_BUFFER: usize = 4_096;
 const WRITE_BUFFER: usize = 1_024;
 /// Data that a peer does not acknowledge for this long means that it is gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest request on the admin listener, in bytes: an event is 1 MiB at most, and a larger one is to be told so.
+const MAX_BODY: usize = 2 << 20;
 const BACKLOG: i32 = 1_024;
+/// How long hang-ups that wait for the SIP media application's quota may hold up an orderly end.
+const HANG_UPS: Duration = Duration::from_secs(5);
 /// How long closing handshakes may hold up the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -68,6 +74,9 @@ pub enum AppError {
     #[cfg(feature = "entra")]
     #[error("realtime.auth: {0}")]
     Entra(#[from] crate::model::EntraSetupError),
+    /// AWS cannot be asked.
+    #[error("{0}")]
+    Aws(#[from] AwsSetupError),
     /// A prompt cannot be read.
     #[error("{0}")]
     Prompt(#[from] prompts::PromptError),
@@ -85,6 +94,7 @@ pub struct Running {
     shared: web::Data<Shared>,
     drain_timeout: Duration,
     servers: Vec<ServerHandle>,
+    events: Option<ConsumerHandle>,
     simulator: Option<SimHandle>,
 }
 
@@ -132,11 +142,14 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
         }
     }
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let bridge = bridge_settings(&settings, endpoints, prompts);
+    let aws = AwsParts::start(&settings).await?;
+    let bridge = bridge_settings(&settings, endpoints, prompts, aws.control.clone());
     let transport = transport_factory(&settings, &bridge, workers)?;
+    let tools = tools::factory(&settings.tools)?;
     let registry = Arc::new(Registry::default());
-    let supervisor = CallSupervisor::new(Arc::clone(&bridge), Arc::clone(&registry), Arc::clone(&transport)).start();
-    let shared = web::Data::new(shared(&settings, supervisor, registry, bridge));
+    let supervisor =
+        CallSupervisor::new(Arc::clone(&bridge), Arc::clone(&registry), Arc::clone(&transport), tools).start();
+    let shared = web::Data::new(shared(&settings, supervisor, registry, bridge, aws));
 
     let data = shared.clone();
     let server = HttpServer::new(move || {
@@ -167,18 +180,19 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     let servers = vec![media_server.handle(), admin_server.handle()];
     actix_rt::spawn(media_server);
     actix_rt::spawn(admin_server);
+    let events = event_consumer(&settings.events, &shared).await?;
     shared.lifecycle.started();
     if announce_listeners {
         announce_listening("media", media_addr);
         announce_listening("admin", admin_addr);
     }
     let drain_timeout = settings.calls.drain_timeout;
-    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, simulator })
+    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, events, simulator })
 }
 
 impl Running {
     /// Until SIGTERM, SIGINT or an operator ends it: first in order, on a second signal at once.
-    async fn run(self, mut signals: Signals) {
+    async fn run(mut self, mut signals: Signals) {
         // An operator's drain and the orchestrator's SIGTERM after it are one wish to end in order.
         let mut patience = tokio::select! {
             () = signals.next() => {
@@ -188,11 +202,22 @@ impl Running {
             () = self.shared.lifecycle.drain_asked() => 2,
         };
         tracing::info!(live = self.shared.registry.live(), timeout = ?self.drain_timeout, "draining: no new calls");
-        let drained = self.shared.supervisor.send(Drain { timeout: self.drain_timeout });
+        let events = self.events.take();
+        let (shared, timeout) = (self.shared.clone(), self.drain_timeout);
+        let drained = async move {
+            // Events of calls that others will carry are theirs.
+            if let Some(events) = events {
+                events.stop().await;
+            }
+            let _ = shared.supervisor.send(Drain { timeout }).await;
+            if let Some(control) = &shared.bridge.control {
+                let _ = control.send(Flush { limit: HANG_UPS }).await;
+            }
+        };
         tokio::pin!(drained);
         while patience > 0 {
             tokio::select! {
-                _ = &mut drained => break,
+                () = &mut drained => break,
                 () = signals.next() => patience -= 1,
             }
         }
@@ -204,7 +229,7 @@ impl Running {
 
     /// Ends every call at once and stops listening.
     pub async fn stop(self) {
-        let _ = self.shared.supervisor.send(EndAll { goodbye: false }).await;
+        let _ = self.shared.supervisor.send(EndAll { farewell: Farewell::Nothing }).await;
         tokio::time::sleep(LAST_WORDS).await;
         for server in &self.servers {
             server.stop(true).await;
@@ -251,7 +276,11 @@ fn admin_routes(config: &mut web::ServiceConfig) {
         .route("/admin/calls/{id}", web::get().to(admin::one))
         .route("/admin/calls/{id}/listen", web::get().to(admin::listen))
         .route("/admin/calls/{id}/hangup", web::post().to(admin::hang_up))
-        .route("/admin/drain", web::post().to(admin::drain));
+        .route("/admin/drain", web::post().to(admin::drain))
+        .route("/admin/events", web::post().to(events::take))
+        .route("/api/outreach/call/initiate", web::post().to(outreach::initiate))
+        .route("/sma/events", web::post().to(sma::answer))
+        .app_data(web::PayloadConfig::new(MAX_BODY));
 }
 
 /// A listener whose accepted sockets inherit a small send buffer and a limit on unacknowledged data.
@@ -291,92 +320,12 @@ pub(crate) fn simulator_url(api: Api, addr: SocketAddr) -> String {
     }
 }
 
-fn bridge_settings(settings: &Settings, endpoints: Vec<Arc<str>>, prompts: PromptAudio) -> Arc<BridgeSettings> {
-    let realtime = &settings.realtime;
-    let profiles = settings.routes.iter().map(|route| match &route.kind {
-        RouteKind::Model(own) => Some(Arc::new(realtime.profile(own, Vec::new()))),
-        RouteKind::Echo | RouteKind::Reject => None,
-    });
-    Arc::new(BridgeSettings {
-        limits: settings.call_limits(),
-        routes: settings.route_table(),
-        profiles: profiles.collect(),
-        format: realtime.format,
-        timing: realtime.timing(),
-        endpoints,
-        reconnect_first: realtime.reconnect_first,
-        reconnect_max: realtime.reconnect_max,
-        gate: Arc::new(ConnectGate::new(realtime.connects_per_second, tokio::time::Instant::now().into_std())),
-        fallback: FallbackSettings {
-            prompts: prompts.keepalive_prompts(),
-            pause: settings.fallback.pause,
-            max_duration: settings.fallback.max_duration,
-            ..FallbackSettings::default()
-        },
-        prompts: Arc::new(prompts),
-        model_reached: AtomicBool::new(true),
-        unix_now_ms,
-    })
-}
-
-/// Builds one transport a worker; every call on it shares that.
-fn transport_factory(
-    settings: &Settings,
-    bridge: &Arc<BridgeSettings>,
-    workers: usize,
-) -> Result<TransportFactory, AppError> {
-    thread_local! {
-        static TRANSPORT: std::cell::OnceCell<Rc<dyn ModelTransport>> = const { std::cell::OnceCell::new() };
-    }
-    let realtime = &settings.realtime;
-    let auth = model_auth(&settings.realtime)?;
-    let transport = Arc::new(TransportSettings::new(auth, None, realtime.connect_timeout)?);
-    let warm = WarmSettings {
-        connect_timeout: realtime.connect_timeout,
-        ping: realtime.ping,
-        stall_timeout: realtime.stall_timeout,
-        backoff_first: realtime.reconnect_first,
-        backoff_max: realtime.reconnect_max,
-        ..WarmSettings::new(bridge.endpoints.first().map(ToString::to_string).unwrap_or_default(), 0)
-    };
-    let gate = Arc::clone(&bridge.gate);
-    let spares = realtime.warm_sessions;
-    let workers_so_far = AtomicUsize::new(0);
-    Ok(Arc::new(move || {
-        TRANSPORT.with(|cell| {
-            let build = || -> Rc<dyn ModelTransport> {
-                let awc: Rc<dyn ModelTransport> = Rc::new(AwcTransport::new(Arc::clone(&transport)));
-                // A socket does not leave its worker: each keeps its share of the spares, the first ones the remainder.
-                let place = workers_so_far.fetch_add(1, Ordering::Relaxed);
-                let sessions = spares / workers + usize::from(place < spares % workers);
-                let warm = WarmSettings { sessions, ..warm.clone() };
-                if sessions == 0 { awc } else { Rc::new(WarmTransport::new(awc, &gate, warm)) }
-            };
-            Rc::clone(cell.get_or_init(build))
-        })
-    }))
-}
-
-fn model_auth(realtime: &RealtimeSettings) -> Result<Auth, AppError> {
-    Ok(match (&realtime.api_key, realtime.auth) {
-        #[cfg(feature = "entra")]
-        (_, ModelAuth::Entra) => Auth::tokens(Arc::new(crate::model::EntraTokens::from_environment(None)?)),
-        // The embedded simulator wants a key, any key.
-        (None, _) if realtime.urls.is_empty() => Auth::api_key("simulator")?,
-        (Some(key), ModelAuth::ApiKey) => Auth::api_key(key.expose())?,
-        (Some(key), ModelAuth::Bearer) => Auth::bearer(key.expose())?,
-        // Without the feature the configuration has refused `entra`.
-        #[cfg(not(feature = "entra"))]
-        (Some(_), ModelAuth::Entra) => Auth::none(),
-        (None, _) => Auth::none(),
-    })
-}
-
 fn shared(
     settings: &Settings,
     supervisor: Addr<CallSupervisor>,
     registry: Arc<Registry>,
     bridge: Arc<BridgeSettings>,
+    aws: AwsParts,
 ) -> Shared {
     Shared {
         supervisor,
@@ -389,10 +338,10 @@ fn shared(
         mask_numbers: settings.log.mask_numbers,
         max_calls: settings.calls.max.unwrap_or(0),
         lifecycle: Lifecycle::default(),
+        events: aws.events,
+        event_source: aws.event_source,
+        sma: sma::Application::new(&settings.sma),
+        control_health: aws.control_health,
+        outreach: outreach::Outreach::new(&settings.sma),
     }
-}
-
-fn unix_now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

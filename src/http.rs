@@ -2,9 +2,12 @@
 
 pub(crate) mod admin;
 pub(crate) mod auth;
+pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod metrics;
+pub(crate) mod outreach;
+pub(crate) mod sma;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +18,13 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde_json::json;
 use tokio::sync::Notify;
+use trunkline_actors::call_control::ControlHealth;
 use trunkline_actors::call_supervisor::CallSupervisor;
 use trunkline_actors::messages::Refusal;
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::BridgeSettings;
 
+use crate::aws::{EventStats, SourceHealth};
 use crate::links::socket::Heartbeat;
 use auth::Secured;
 
@@ -35,6 +40,14 @@ pub(crate) struct Shared {
     pub(crate) mask_numbers: bool,
     pub(crate) max_calls: usize,
     pub(crate) lifecycle: Lifecycle,
+    /// What became of call events.
+    pub(crate) events: Arc<EventStats>,
+    /// How their queue is doing, where there is one.
+    pub(crate) event_source: Option<Arc<SourceHealth>>,
+    pub(crate) sma: sma::Application,
+    /// How the SIP media application is doing, where there is one.
+    pub(crate) control_health: Option<Arc<ControlHealth>>,
+    pub(crate) outreach: outreach::Outreach,
 }
 
 /// Where the service is in its life.
@@ -88,7 +101,7 @@ pub(crate) fn refuse(status: StatusCode, code: &'static str, message: impl Into<
 impl From<Refused> for HttpResponse {
     fn from(Refused { status, code, message }: Refused) -> Self {
         let mut response = Self::build(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.insert_header(("retry-after", RETRY_AFTER.as_secs().to_string()));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -106,6 +119,8 @@ pub(crate) fn refuse_call(refusal: Refusal) -> Refused {
     let (status, code) = match refusal {
         Refusal::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         Refusal::AtCapacity => (StatusCode::SERVICE_UNAVAILABLE, "at_capacity"),
+        // A SIP gateway answers 603, which the SIP media application takes as over.
+        Refusal::Over => (StatusCode::GONE, "call_over"),
         Refusal::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     };
     refuse(status, code, refusal.to_string())

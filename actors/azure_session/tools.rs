@@ -5,7 +5,7 @@ use std::rc::Rc;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::time::Instant;
 use trunkline_call::{ToolAction, mask_number};
-use trunkline_chime::command::Command;
+use trunkline_chime::command::{Command, is_e164};
 use trunkline_chime::updates::Urgency;
 use trunkline_realtime::ModelState;
 
@@ -42,6 +42,10 @@ impl AzureSessionActor {
             Ok(ToolAction::HangUp { reason }) => {
                 self.call.note("tool", format!("hang_up: {}", reason.as_deref().unwrap_or("no reason given")));
                 self.depart(call_id, Leave::HangUp, ctx);
+            }
+            // A gateway may know short numbers, Amazon Chime does not.
+            Ok(ToolAction::Transfer { to }) if self.call.sma().is_some() && !is_e164(&to) => {
+                self.tool_done(&call_id, &failure("only numbers that begin with + can be reached"), true, ctx);
             }
             Ok(ToolAction::Transfer { to }) => {
                 self.call.note("tool", format!("transfer_call: {}", mask_number(&to)));

@@ -30,6 +30,10 @@ pub(crate) async fn guard(
     } else if is_foreign(request.headers(), shared.is_some_and(|shared| shared.admin.is_open())) {
         let message = "requests of other sites' pages are not answered here";
         Some(refuse(StatusCode::FORBIDDEN, "origin_not_allowed", message))
+    } else if request.path() == "/sma/events" && shared.is_some_and(|shared| shared.sma.has_own_secret()) {
+        let admitted = shared.is_some_and(|shared| shared.sma.admits(request.headers()));
+        let message = "the secret of the SIP media application (sma.webhook_secret) is needed";
+        (!admitted).then(|| refuse(StatusCode::UNAUTHORIZED, "unauthorized", message))
     } else if !shared.is_some_and(|shared| shared.admin.admits_bearer(request.headers())) {
         let message = "the admin token (admin.token) is needed as bearer token";
         Some(refuse(StatusCode::UNAUTHORIZED, "unauthorized", message))
@@ -75,10 +79,10 @@ impl ListQuery {
 /// `GET /admin/calls`: newest first; live and announced ones, or with `?state=ended` those that ended lately.
 pub(crate) async fn list(shared: web::Data<Shared>, query: web::Query<ListQuery>) -> HttpResponse {
     let calls = match query.state.as_deref() {
-        None => shared.registry.live_calls(),
+        None => shared.registry.calls(),
         Some("ended") => shared.registry.ended_calls(),
         Some(state) => {
-            let mut live = shared.registry.live_calls();
+            let mut live = shared.registry.calls();
             live.retain(|seen| seen.record.state().as_str() == state);
             live
         }

@@ -24,8 +24,8 @@ pub(crate) async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
         "ready": ready,
         "checks": {
             "realtime": word(shared.bridge.model_reached.load(Ordering::Relaxed), "degraded"),
-            "events": "off",
-            "sma": "off",
+            "events": shared.event_source.as_ref().map_or("off", |source| source.as_str()),
+            "sma": shared.control_health.as_ref().map_or("off", |health| word(!health.is_failing(), "degraded")),
             "draining": word(!draining, "fail"),
             "capacity": word(!full, "fail"),
         },

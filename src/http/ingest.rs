@@ -130,11 +130,18 @@ async fn media(
     let arbiter = actix_rt::Arbiter::try_current().ok_or_else(internal)?;
     // A call that ends between its admission and this socket's arrival makes room for a new one of that id.
     for _ in 0..2 {
-        let admit = Admit { call_id: call_id.clone(), codec, link: "ingest", arbiter: arbiter.clone() };
+        let admit = Admit {
+            call_id: call_id.clone(),
+            sma_transaction_id: facts.sma_transaction_id.clone(),
+            codec,
+            link: "ingest",
+            arbiter: arbiter.clone(),
+        };
         let admission = shared.supervisor.send(admit).await.map_err(|_| internal())?.map_err(refuse_call)?;
         let (sender, receiver) = link(codec);
         if let Ok(epoch) = admission.line.send(Attach { link: sender, fill, facts: facts.clone() }).await {
-            return Ok(upgrade.serve(shared, &call_id, codec, receiver, Some((admission.line, epoch))));
+            let call_id = &admission.record.id;
+            return Ok(upgrade.serve(shared, call_id, codec, receiver, Some((admission.line, epoch))));
         }
         tracing::info!(call = %call_id, "the call ended before its socket was attached");
     }

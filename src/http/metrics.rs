@@ -51,7 +51,7 @@ fn gather(shared: &Shared) -> Registry {
 
     let calls = Family::<Labels<1>, Gauge>::default();
     let mut by_state: BTreeMap<&str, i64> = BTreeMap::new();
-    let live = shared.registry.live_calls();
+    let live = shared.registry.calls();
     for seen in &live {
         *by_state.entry(seen.record.state().as_str()).or_default() += 1;
     }
@@ -105,8 +105,32 @@ fn gather(shared: &Shared) -> Registry {
         ConstCounter::new(totals.fallback_entered),
     );
     registry.register("fallback_prompts", "Keep-alive prompts played", ConstCounter::new(totals.prompts));
+    gather_aws(shared, &mut registry);
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry
+}
+
+fn gather_aws(shared: &Shared, registry: &mut Registry) {
+    let events = Family::<Labels<1>, Counter>::default();
+    for (outcome, count) in shared.events.outcomes() {
+        events.get_or_create(&[("outcome", outcome.as_str().to_owned())]).inc_by(count);
+    }
+    registry.register("events", "Call events, by what became of them", events);
+    let poison = Family::<Labels<1>, Counter>::default();
+    for (reason, count) in shared.events.poison() {
+        poison.get_or_create(&[("reason", reason.to_owned())]).inc_by(count);
+    }
+    registry.register("events_poison", "Call events that could not be read, by reason", poison);
+    if let Some(health) = &shared.control_health {
+        let requests = Family::<Labels<1>, Counter>::default();
+        for (result, count) in std::iter::once(("taken", health.taken())).chain(health.failed()) {
+            requests.get_or_create(&[("result", result.to_owned())]).inc_by(count);
+        }
+        registry.register("sma_requests", "Requests to the SIP media application, by result", requests);
+        let waiting = Gauge::<i64>::default();
+        waiting.set(i64::try_from(health.waiting()).unwrap_or(i64::MAX));
+        registry.register("sma_waiting", "Requests that wait for their share of the quota", waiting);
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +140,7 @@ mod tests {
     #[test]
     fn a_counters_family_has_the_name_of_its_samples() {
         let mut registry = Registry::with_prefix("trunkline");
-        registry.register("panics", "Panics", ConstCounter::new(3_u64));
+    registry.register("panics", "Panics", ConstCounter::new(3_u64));
         registry.register("calls", "Calls", Gauge::<i64>::default());
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();

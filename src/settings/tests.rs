@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use trunkline_call::FallbackChannel;
 use trunkline_media::ModelFormat;
 
 use super::*;
@@ -91,7 +92,7 @@ fn every_documented_key_exists() {
         realtime.turn_detection.type realtime.connect_timeout realtime.stall_timeout realtime.ping realtime.response_timeout \
         realtime.reconnect.first realtime.reconnect.max realtime.connects_per_second realtime.renew_before realtime.warm_sessions \
         events.queue_url events.region events.endpoint_url events.voice_connector_ids events.max_age \
-        sma.application_id sma.region sma.endpoint_url sma.from_number sma.updates_per_second sma.creates_per_second \
+        sma.application_id sma.region sma.endpoint_url sma.voice_connector_arn sma.from_number sma.updates_per_second sma.creates_per_second \
         sma.ring_timeout sma.allowed_destinations sma.webhook_secret \
         fallback.channel fallback.prompts fallback.goodbye fallback.prompt_files fallback.goodbye_file fallback.pause \
         fallback.max_duration routes tools log.format log.filter log.mask_numbers";

@@ -1,0 +1,125 @@
+//! What the calls are given of the configuration.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix::Addr;
+use trunkline_actors::call_control::CallControlActor;
+use trunkline_actors::call_supervisor::TransportFactory;
+use trunkline_actors::messages::OpenSession;
+use trunkline_actors::ports::ModelTransport;
+use trunkline_actors::prompts::PromptAudio;
+use trunkline_actors::settings::{BridgeSettings, PromptTexts};
+use trunkline_call::{ConnectGate, FallbackSettings};
+use trunkline_chime::announcements::AnnouncementSettings;
+use trunkline_chime::command::speech_time;
+
+use super::AppError;
+use crate::model::{Auth, AwcTransport, TransportSettings, WarmSettings, WarmTransport};
+use crate::settings::{ModelAuth, RealtimeSettings, RouteKind, Settings};
+
+/// What all calls share.
+pub(super) fn bridge_settings(
+    settings: &Settings,
+    endpoints: Vec<Arc<str>>,
+    prompts: PromptAudio,
+    control: Option<Addr<CallControlActor>>,
+) -> Arc<BridgeSettings> {
+    let (realtime, fallback) = (&settings.realtime, &settings.fallback);
+    let sessions = settings.routes.iter().zip(settings.toolboxes()).map(|(route, tools)| match (&route.kind, tools) {
+        (RouteKind::Model(own), Some(tools)) => {
+            let profile = Arc::new(realtime.profile(own, tools.specs()));
+            Some(OpenSession { profile, tools: Arc::new(tools) })
+        }
+        _ => None,
+    });
+    Arc::new(BridgeSettings {
+        limits: settings.call_limits(),
+        routes: settings.route_table(),
+        sessions: sessions.collect(),
+        format: realtime.format,
+        timing: realtime.timing(),
+        endpoints,
+        reconnect_first: realtime.reconnect_first,
+        reconnect_max: realtime.reconnect_max,
+        gate: Arc::new(ConnectGate::new(realtime.connects_per_second, tokio::time::Instant::now().into_std())),
+        fallback: FallbackSettings {
+            channel: fallback.channel,
+            prompts: fallback.prompts.len(),
+            speech: fallback.prompts.iter().map(|text| speech_time(text)).collect(),
+            goodbye_speech: speech_time(&fallback.goodbye),
+            pause: fallback.pause,
+            max_duration: fallback.max_duration,
+            ..FallbackSettings::default()
+        },
+        prompts: Arc::new(prompts),
+        texts: PromptTexts { keepalive: fallback.prompts.clone(), goodbye: fallback.goodbye.clone() },
+        control,
+        announcements: AnnouncementSettings {
+            max_age: settings.events.max_age,
+            voice_connector_ids: settings.events.voice_connector_ids.clone(),
+        },
+        model_reached: AtomicBool::new(true),
+        unix_now_ms,
+    })
+}
+
+/// Builds one transport a worker; every call on it shares that.
+pub(super) fn transport_factory(
+    settings: &Settings,
+    bridge: &Arc<BridgeSettings>,
+    workers: usize,
+) -> Result<TransportFactory, AppError> {
+    thread_local! {
+        static TRANSPORT: std::cell::OnceCell<Rc<dyn ModelTransport>> = const { std::cell::OnceCell::new() };
+    }
+    let realtime = &settings.realtime;
+    let auth = model_auth(&settings.realtime)?;
+    let transport = Arc::new(TransportSettings::new(auth, None, realtime.connect_timeout)?);
+    let warm = WarmSettings {
+        connect_timeout: realtime.connect_timeout,
+        ping: realtime.ping,
+        stall_timeout: realtime.stall_timeout,
+        backoff_first: realtime.reconnect_first,
+        backoff_max: realtime.reconnect_max,
+        ..WarmSettings::new(bridge.endpoints.first().map(ToString::to_string).unwrap_or_default(), 0)
+    };
+    let gate = Arc::clone(&bridge.gate);
+    let spares = realtime.warm_sessions;
+    let workers_so_far = AtomicUsize::new(0);
+    Ok(Arc::new(move || {
+        TRANSPORT.with(|cell| {
+            let build = || -> Rc<dyn ModelTransport> {
+                let awc: Rc<dyn ModelTransport> = Rc::new(AwcTransport::new(Arc::clone(&transport)));
+                // A socket does not leave its worker: each keeps its share of the spares, the first ones the remainder.
+                let place = workers_so_far.fetch_add(1, Ordering::Relaxed);
+                let sessions = spares / workers + usize::from(place < spares % workers);
+                let warm = WarmSettings { sessions, ..warm.clone() };
+                if sessions == 0 { awc } else { Rc::new(WarmTransport::new(awc, &gate, warm)) }
+            };
+            Rc::clone(cell.get_or_init(build))
+        })
+    }))
+}
+
+fn model_auth(realtime: &RealtimeSettings) -> Result<Auth, AppError> {
+    Ok(match (&realtime.api_key, realtime.auth) {
+        #[cfg(feature = "entra")]
+        (_, ModelAuth::Entra) => Auth::tokens(Arc::new(crate::model::EntraTokens::from_environment(None)?)),
+        // The embedded simulator wants a key, any key.
+        (None, _) if realtime.urls.is_empty() => Auth::api_key("simulator")?,
+        (Some(key), ModelAuth::ApiKey) => Auth::api_key(key.expose())?,
+        (Some(key), ModelAuth::Bearer) => Auth::bearer(key.expose())?,
+        // Without the feature the configuration has refused `entra`.
+        #[cfg(not(feature = "entra"))]
+        (Some(_), ModelAuth::Entra) => Auth::none(),
+        (None, _) => Auth::none(),
+    })
+}
+
+fn unix_now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,116 @@
+//! `POST /api/outreach/call/initiate`: rings somebody up by the SIP media application.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+use trunkline_actors::call_control::PlaceCall;
+use trunkline_actors::messages::{Announce, Placed};
+use trunkline_actors::ports::{ControlError, OutgoingCall};
+use trunkline_call::{CallFacts, CallId, Direction, Glob};
+use trunkline_chime::command::{OutboundCall, is_e164};
+
+use super::{Refused, Shared, refuse};
+use crate::settings::SmaSettings;
+
+/// Whom the service may ring up, and as whom.
+pub(crate) struct Outreach {
+    from: Option<String>,
+    allowed: Vec<Glob>,
+    ring_timeout: Duration,
+}
+
+impl Outreach {
+    /// As configured.
+    pub(crate) fn new(settings: &SmaSettings) -> Self {
+        Self {
+            from: settings.from_number.clone(),
+            allowed: settings.allowed_destinations.clone(),
+            ring_timeout: settings.ring_timeout,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    to: String,
+    from: Option<String>,
+    route: Option<String>,
+    metadata: Option<serde_json::Value>,
+}
+
+/// Places one call, once. What comes of it shows in the list of calls.
+pub(crate) async fn initiate(shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
+    place(&shared, &body).await.unwrap_or_else(HttpResponse::from)
+}
+
+async fn place(shared: &Shared, body: &[u8]) -> Result<HttpResponse, Refused> {
+    let Some(control) = &shared.bridge.control else {
+        let message = "sma.application_id is not set: nobody can place calls";
+        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "sma_off", message));
+    };
+    let bad = |message: String| refuse(StatusCode::BAD_REQUEST, "bad_parameter", message);
+    let wanted: Wanted = serde_json::from_slice(body)
+        .map_err(|error| bad(format!("not {{\"to\", \"from\"?, \"route\"?, \"metadata\"?}}: {error}")))?;
+    let from = wanted.from.or_else(|| shared.outreach.from.clone());
+    let from = from.ok_or_else(|| bad("no \"from\", and sma.from_number is not set".to_owned()))?;
+    for (key, number) in [("to", &wanted.to), ("from", &from)] {
+        if !is_e164(number) {
+            return Err(bad(format!("{key:?} is not a number in E.164 (+ and up to 15 digits)")));
+        }
+    }
+    if !shared.outreach.allowed.iter().any(|glob| glob.matches(&wanted.to)) {
+        let message = "\"to\" is not in sma.allowed_destinations";
+        return Err(refuse(StatusCode::FORBIDDEN, "destination_not_allowed", message));
+    }
+    if shared.lifecycle.is_draining() {
+        return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "draining", "the service is draining and places no calls"));
+    }
+    let call_id = CallId::generate();
+    let metadata = wanted.metadata.filter(|metadata| !metadata.is_null());
+    let along = OutboundCall {
+        call_id: call_id.to_string(),
+        route: wanted.route.clone(),
+        metadata: metadata.as_ref().map(ToString::to_string),
+    };
+    let arguments = along.to_arguments().map_err(|error| bad(error.to_string()))?;
+    let facts = CallFacts {
+        direction: Some(Direction::Outbound),
+        from: Some(from.clone()),
+        to: Some(wanted.to.clone()),
+        route: wanted.route,
+        metadata,
+        ..CallFacts::default()
+    };
+    // Listed before the telephone rings: its media may be here before the answer is.
+    let announce = Announce { call_id: call_id.clone(), facts, patience: shared.outreach.ring_timeout };
+    shared.supervisor.send(announce).await.map_err(|_| internal())?;
+    let placed = control.send(PlaceCall(OutgoingCall { from, to: wanted.to, arguments })).await;
+    let placed = placed.map_err(|_| internal())?;
+    let told = |transaction_id| shared.supervisor.send(Placed { call_id: call_id.clone(), transaction_id });
+    match placed {
+        Ok(transaction_id) => {
+            told(Some(transaction_id.clone())).await.map_err(|_| internal())?;
+            tracing::info!(call = %call_id, transaction = transaction_id, "a call was placed");
+            Ok(HttpResponse::Accepted().json(json!({"callId": call_id.as_str(), "transactionId": transaction_id})))
+        }
+        // The telephone may ring all the same: the call stays announced, and is never placed again by itself.
+        Err(error @ ControlError::Unavailable(_)) => {
+            let message = format!("{error}; whether the telephone rings is not known, look for the call {call_id}");
+            Err(refuse(StatusCode::GATEWAY_TIMEOUT, "outcome_unknown", message))
+        }
+        Err(error) => {
+            told(None).await.map_err(|_| internal())?;
+            Err(match error {
+                ControlError::Throttled => refuse(StatusCode::TOO_MANY_REQUESTS, "over_quota", error.to_string()),
+                error => refuse(StatusCode::BAD_GATEWAY, "sma_refused", error.to_string()),
+            })
+        }
+    }
+}
+
+fn internal() -> Refused {
+    refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the call could not be placed; the log says why")
+}
