@@ -4,6 +4,7 @@
 //! values that do not fit is an error that names the key, the value, what is allowed and where the
 //! value came from. All errors are reported together.
 
+mod aws;
 mod build;
 mod model;
 mod reader;

@@ -6,13 +6,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::Uri;
-use trunkline_call::Glob;
+use trunkline_call::FallbackChannel;
 
 use super::reader::Reader;
 use super::sections::*;
 use super::sources::{self, Sources};
 use super::{Loaded, SettingsError};
-use super::{model, routes, tools};
+use super::{aws, model, routes, tools};
+
+/// Longest text of the action Speak, in characters.
+const SPEAKABLE: usize = 1_000;
 
 /// Reads, merges and checks.
 pub(super) fn load(sources: &Sources) -> Result<Loaded, SettingsError> {
@@ -42,9 +45,9 @@ fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
     let ingest = ingest(r);
     let calls = calls(r);
     let realtime = model::read(r, [media.listen, admin.listen], warnings);
-    let events = events(r);
-    let sma = sma(r);
-    let fallback = fallback(r, warnings);
+    let events = aws::events(r);
+    let sma = aws::sma(r);
+    let fallback = fallback(r, sma.application_id.is_some(), warnings);
     let tools = tools::read(r);
     let routes = routes::read(r, &realtime, &routes::Offer::new(&tools, &sma.allowed_destinations));
     let log = log(r);
@@ -139,47 +142,7 @@ fn calls(r: &mut Reader<'_>) -> CallSettings {
     }
 }
 
-fn events(r: &mut Reader<'_>) -> EventSettings {
-    let events = EventSettings {
-        queue_url: r.optional("events.queue_url"),
-        region: r.optional("events.region"),
-        endpoint_url: r.optional("events.endpoint_url"),
-        voice_connector_ids: r.list("events.voice_connector_ids"),
-        max_age: Some(r.duration("events.max_age", "0s", "14days")).filter(|age| !age.is_zero()),
-    };
-    if events.queue_url.is_some() {
-        r.refuse("events.queue_url", "empty: this build does not carry call events yet");
-    }
-    events
-}
-
-fn sma(r: &mut Reader<'_>) -> SmaSettings {
-    let sma = SmaSettings {
-        application_id: r.optional("sma.application_id"),
-        region: r.optional("sma.region"),
-        endpoint_url: r.optional("sma.endpoint_url"),
-        from_number: r.optional("sma.from_number"),
-        updates_per_second: r.real("sma.updates_per_second", 0.1..=1_000.0),
-        creates_per_second: r.real("sma.creates_per_second", 0.1..=1_000.0),
-        ring_timeout: r.duration("sma.ring_timeout", "1s", "1h"),
-        allowed_destinations: globs(r, "sma.allowed_destinations"),
-        webhook_secret: r.secret("sma.webhook_secret"),
-    };
-    if sma.application_id.is_some() {
-        r.refuse("sma.application_id", "empty: this build does not carry the SIP media application yet");
-    }
-    sma
-}
-
-fn globs(r: &mut Reader<'_>, key: &str) -> Vec<Glob> {
-    let parsed: Result<Vec<Glob>, _> = r.list(key).iter().map(|text| Glob::parse(text)).collect();
-    parsed.unwrap_or_else(|error| {
-        r.refuse(key, &format!("patterns: {error}"));
-        Vec::new()
-    })
-}
-
-fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings {
+fn fallback(r: &mut Reader<'_>, has_application: bool, warnings: &mut Vec<String>) -> FallbackSettings {
     let channel = r.choice(
         "fallback.channel",
         ("auto", FallbackChannel::Auto),
@@ -200,6 +163,15 @@ fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings 
     if fallback.goodbye.trim().is_empty() {
         r.refuse("fallback.goodbye", "a text");
     }
+    let spoken = [("fallback.prompts", fallback.prompts.as_slice()), ("fallback.goodbye", &[fallback.goodbye.clone()])];
+    for (key, texts) in spoken {
+        if has_application && texts.iter().any(|text| text.chars().count() > SPEAKABLE) {
+            r.complain(
+                key,
+                &format!("holds more than the {SPEAKABLE} characters that the SIP media application speaks"),
+            );
+        }
+    }
     for path in &fallback.prompt_files {
         readable(r, "fallback.prompt_files", Some(path));
     }
@@ -213,10 +185,12 @@ fn fallback(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> FallbackSettings 
     }
     if channel == FallbackChannel::Sma {
         // Texts alone are enough where an application speaks them.
-        warnings.push(
-            "fallback.channel is \"sma\", which this build cannot reach: recordings are played into the call's own media"
-                .to_owned(),
-        );
+        if !has_application {
+            warnings.push(
+                "fallback.channel is \"sma\" without sma.application_id: recordings are played into the call's own media"
+                    .to_owned(),
+            );
+        }
         return fallback;
     }
     let bundled = super::defaults_of_fallback();

@@ -93,12 +93,11 @@ pub(super) fn read(r: &mut Reader<'_>, listeners: [SocketAddr; 2], warnings: &mu
 fn model_urls(r: &mut Reader<'_>, listeners: [SocketAddr; 2]) -> Vec<String> {
     let url = model_url_text(r, "realtime.url");
     let backups = r.list("realtime.backup_urls");
-    let open = listeners.iter().find(|address| !address.ip().is_loopback());
-    match (url.as_str(), open) {
-        ("", Some(open)) => r.complain(
+    match (url.as_str(), way_in(r, listeners)) {
+        ("", Some(way_in)) => r.complain(
             "realtime.url",
             &format!(
-                "is empty although {open} listens beyond loopback: a real caller would meet the simulator. \
+                "is empty although {way_in}: a real caller would meet the simulator. \
                  Give the model's ws:// or wss:// address, or \"{SIMULATOR}\" if that is meant"
             ),
         ),
@@ -122,6 +121,15 @@ fn model_urls(r: &mut Reader<'_>, listeners: [SocketAddr; 2]) -> Vec<String> {
         }
     }
     urls
+}
+
+/// How a real caller could come in.
+fn way_in(r: &mut Reader<'_>, listeners: [SocketAddr; 2]) -> Option<String> {
+    if let Some(open) = listeners.iter().find(|address| !address.ip().is_loopback()) {
+        return Some(format!("{open} listens beyond loopback"));
+    }
+    let key = ["events.queue_url", "sma.application_id"].into_iter().find(|key| r.is_set(key))?;
+    Some(format!("{key} is set"))
 }
 
 /// The text is kept off the screen if it may carry a key.

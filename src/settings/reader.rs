@@ -43,6 +43,11 @@ impl<'a> Reader<'a> {
         text
     }
 
+    /// Whether a text is given, without taking it.
+    pub fn is_set(&mut self, key: &str) -> bool {
+        self.leaf(key).and_then(text_of).is_some_and(|text| !text.is_empty())
+    }
+
     /// A text; empty means "not set".
     pub fn optional(&mut self, key: &str) -> Option<String> {
         Some(self.text(key)).filter(|text| !text.is_empty())

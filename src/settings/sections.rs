@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use trunkline_call::Glob;
+use trunkline_call::{FallbackChannel, Glob};
 use trunkline_media::ModelFormat;
 use trunkline_realtime::{Api, TurnDetection};
 
@@ -24,9 +24,9 @@ pub struct Settings {
     pub calls: CallSettings,
     /// The speech model.
     pub realtime: RealtimeSettings,
-    /// Call events from SQS (not carried yet: always off).
+    /// Call events from SQS.
     pub events: EventSettings,
-    /// SIP media application (not carried yet: always off).
+    /// SIP media application.
     pub sma: SmaSettings,
     /// What callers hear while the model is away.
     pub fallback: FallbackSettings,
@@ -181,6 +181,8 @@ pub struct SmaSettings {
     pub region: Option<String>,
     /// Endpoint in place of AWS's.
     pub endpoint_url: Option<String>,
+    /// Where the application bridges calls to, for `POST /sma/events`.
+    pub voice_connector_arn: Option<String>,
     /// Caller id of outbound calls.
     pub from_number: Option<String>,
     /// Quota of UpdateSipMediaApplicationCall, over all calls.
@@ -193,17 +195,6 @@ pub struct SmaSettings {
     pub allowed_destinations: Vec<Glob>,
     /// Secret of `POST /sma/events`.
     pub webhook_secret: Option<Secret>,
-}
-
-/// `fallback.channel`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FallbackChannel {
-    /// The SIP media application where the call has one and it answers, else the call's media.
-    Auto,
-    /// The SIP media application alone.
-    Sma,
-    /// Prompt audio in the call's own media.
-    Media,
 }
 
 /// `fallback.*`

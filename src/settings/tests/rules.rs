@@ -30,8 +30,29 @@ fn bad_values_are_named_with_what_is_allowed() {
         ("REALTIME__TURN_DETECTION__THRESHOLD", "2", &["turn_detection.threshold", "from 0 to 1"]),
         ("REALTIME__TURN_DETECTION__IDLE_TIMEOUT_MS", "100", &["idle_timeout_ms", "5000"]),
         ("REALTIME__TURN_DETECTION__CREATE_RESPONSE", "maybe", &["create_response", "true or false"]),
-        ("EVENTS__QUEUE_URL", "https://sqs.example/q", &["events.queue_url", "does not carry call events yet"]),
-        ("SMA__APPLICATION_ID", "abc", &["sma.application_id", "does not carry"]),
+        ("EVENTS__QUEUE_URL", "vc-events", &["events.queue_url = \"vc-events\"", "https://sqs."]),
+        ("EVENTS__QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/", &["events.queue_url", "https://sqs."]),
+        ("EVENTS__REGION", "US East", &["events.region = \"US East\"", "us-east-1"]),
+        ("EVENTS__ENDPOINT_URL", "127.0.0.1:4566", &["events.endpoint_url", "http://"]),
+        (
+            "EVENTS__VOICE_CONNECTOR_IDS",
+            "arn:aws:chime:us-east-1:1:vc/a",
+            &["events.voice_connector_ids", "not their ARNs"],
+        ),
+        ("EVENTS__MAX_AGE", "15days", &["events.max_age", "from 0s to 14days"]),
+        ("SMA__APPLICATION_ID", "a/b", &["sma.application_id = \"a/b\"", "not its ARN"]),
+        ("SMA__VOICE_CONNECTOR_ARN", "abc123", &["sma.voice_connector_arn", "arn:aws:chime:REGION:ACCOUNT:vc/ID"]),
+        (
+            "SMA__VOICE_CONNECTOR_ARN",
+            "arn:aws:sqs:us-east-1:111122223333:vc/a",
+            &["sma.voice_connector_arn", "arn:aws:chime"],
+        ),
+        ("SMA__FROM_NUMBER", "5550100042", &["sma.from_number = \"***0042\"", "E.164"]),
+        ("SMA__FROM_NUMBER", "+05550100042", &["sma.from_number", "E.164"]),
+        ("SMA__UPDATES_PER_SECOND", "0", &["sma.updates_per_second", "0.1"]),
+        ("SMA__RING_TIMEOUT", "0s", &["sma.ring_timeout", "from 1s"]),
+        ("SMA__ALLOWED_DESTINATIONS", "+1 555*", &["sma.allowed_destinations", "patterns"]),
+        ("SMA__WEBHOOK_SECRET", "two words", &["sma.webhook_secret", "printable ASCII"]),
         ("FALLBACK__GOODBYE", "Bye.", &["fallback.goodbye", "fallback.goodbye_file"]),
         ("FALLBACK__PROMPTS", "Wait.,Wait more.", &["fallback.prompts", "fallback.prompt_files"]),
         ("FALLBACK__PROMPT_FILES", "/absent/a.wav", &["fallback.prompt_files", "/absent/a.wav"]),
@@ -77,6 +98,18 @@ fn beyond_loopback_needs_secrets_and_a_model() {
 }
 
 #[test]
+fn aws_needs_a_model_too() {
+    let events = ("TRUNKLINE__EVENTS__QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/111122223333/vc-events");
+    let sma = ("TRUNKLINE__SMA__APPLICATION_ID", "2f9d7c1a-6f3e-4b7d-9c55-7a1e3f0b8d21");
+    env_refusal(&[events], &["realtime.url", "events.queue_url is set", "simulator"]);
+    env_refusal(&[sma], &["realtime.url", "sma.application_id is set", "simulator"]);
+    let s = load(&env(&[events, sma, ("TRUNKLINE__REALTIME__URL", "simulator")]));
+    assert_eq!((s.events.queue_url.as_deref(), s.sma.application_id.as_deref()), (Some(events.1), Some(sma.1)));
+    let s = load(&env(&[("TRUNKLINE__SMA__VOICE_CONNECTOR_ARN", "arn:aws:chime:us-east-1:111122223333:vc/abc1")]));
+    assert!(s.sma.voice_connector_arn.is_some() && s.realtime.urls.is_empty(), "POST /sma/events alone calls nobody");
+}
+
+#[test]
 fn sixteen_kilohertz_is_voice_lives_alone() {
     let rate = ("TRUNKLINE__REALTIME__SAMPLE_RATE", "16000");
     let s = load(&env(&[rate, ("TRUNKLINE__REALTIME__API", "voice-live")]));
@@ -107,8 +140,19 @@ fn changed_texts_need_recordings() {
     env_refusal(&[prompts, ("TRUNKLINE__FALLBACK__PROMPT_FILES", wav)], &["1 files for 2 texts"]);
     let s = load(&env(&[("TRUNKLINE__FALLBACK__GOODBYE", "Bye."), ("TRUNKLINE__FALLBACK__GOODBYE_FILE", wav)]));
     assert!(s.fallback.goodbye_file.is_some());
+
+    // An application speaks any text, if it is not too long; without one the recordings are played.
     let sma = ("TRUNKLINE__FALLBACK__CHANNEL", "sma");
-    assert_eq!(load(&env(&[prompts, sma])).fallback.prompts, ["Wait.", "Wait more."]);
+    let application = ("TRUNKLINE__SMA__APPLICATION_ID", "a1");
+    let model = ("TRUNKLINE__REALTIME__URL", "simulator");
+    let loaded = Loaded::from_sources(&env(&[prompts, sma, application, model])).unwrap();
+    assert_eq!((loaded.settings.fallback.prompts.len(), loaded.warnings), (2, Vec::new()));
+    let loaded = Loaded::from_sources(&env(&[prompts, sma])).unwrap();
+    assert!(loaded.warnings[0].contains("without sma.application_id"), "{:?}", loaded.warnings);
+    let long = "x".repeat(1_001);
+    let goodbye = ("TRUNKLINE__FALLBACK__GOODBYE", long.as_str());
+    env_refusal(&[goodbye, sma, application, model], &["fallback.goodbye", "1000 characters"]);
+    assert_eq!(load(&env(&[goodbye, sma])).fallback.goodbye.len(), 1_001);
 }
 
 #[test]
