@@ -18,7 +18,7 @@ pub(super) fn events(r: &mut Reader<'_>) -> EventSettings {
         voice_connector_ids: r.list("events.voice_connector_ids"),
         max_age: Some(r.duration("events.max_age", "0s", "14days")).filter(|age| !age.is_zero()),
     };
-    if events.queue_url.as_deref().is_some_and(|url| !is_http(url, |path| path.trim_matches('/') != "")) {
+    if events.queue_url.as_deref().is_some_and(|url| !is_http(url, |path| !path.trim_matches('/').is_empty())) {
         r.refuse(
             "events.queue_url",
             "a queue's address, as in https://sqs.us-east-1.amazonaws.com/111122223333/vc-events",

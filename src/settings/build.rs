@@ -163,7 +163,10 @@ fn fallback(r: &mut Reader<'_>, has_application: bool, warnings: &mut Vec<String
     if fallback.goodbye.trim().is_empty() {
         r.refuse("fallback.goodbye", "a text");
     }
-    let spoken = [("fallback.prompts", fallback.prompts.as_slice()), ("fallback.goodbye", &[fallback.goodbye.clone()])];
+    let spoken = [
+        ("fallback.prompts", fallback.prompts.as_slice()),
+        ("fallback.goodbye", std::slice::from_ref(&fallback.goodbye)),
+    ];
     for (key, texts) in spoken {
         if has_application && texts.iter().any(|text| text.chars().count() > SPEAKABLE) {
             r.complain(
