@@ -232,6 +232,17 @@ fn no_command_takes_back_a_goodbye() {
 }
 
 #[test]
+fn a_goodbye_is_said_once() {
+    let goodbye = || Command::HangUp { text: Some("Goodbye.".to_owned()) };
+    let mut chime = talking();
+    ask(&mut chime, &goodbye(), "1");
+    chime.step();
+    ask(&mut chime, &goodbye(), "2");
+    chime.settle();
+    assert_eq!(take(&mut chime), ["speak Goodbye.", "end leg-b-1", "end leg-a"]);
+}
+
+#[test]
 fn no_command_takes_back_a_bridge() {
     for command in [keep_alive(), Command::Resume, transfer(), Command::Dtmf { digits: "1".to_owned() }] {
         let mut chime = talking();

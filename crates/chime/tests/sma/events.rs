@@ -239,3 +239,21 @@ fn an_event_of_the_future_changes_nothing() {
     let event = changed("06-action-successful-callandbridge", "/InvocationEventType", json!("CALL_TELEPORTED"));
     assert_eq!(respond(&settings(), &event), actions(&[]));
 }
+
+#[test]
+fn whoever_answers_a_caller_who_is_gone_is_hung_up() {
+    let mut event = samples("sma/events")["06-action-successful-callandbridge"].clone();
+    event["CallDetails"]["Participants"][0]["Status"] = json!("Disconnected");
+    assert_eq!(respond(&settings(), &event), actions(&[hangup(SERVICE, "0")]));
+}
+
+#[test]
+fn a_leg_that_cannot_be_hung_up_keeps_nobody_on_the_line() {
+    let hanging_up = json!({ "state": "hangup" });
+    let mut event = changed("24-action-successful-hangup-leg-b", "/CallDetails/TransactionAttributes", hanging_up);
+    event["InvocationEventType"] = json!("ACTION_FAILED");
+    assert_eq!(respond(&settings(), &event), actions(&[hangup(CALLER, "0")]));
+    // And the two never follow each other for ever.
+    event["ActionData"]["Parameters"]["CallId"] = json!(CALLER);
+    assert_eq!(respond(&settings(), &event), actions(&[]));
+}
