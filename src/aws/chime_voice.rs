@@ -85,7 +85,9 @@ fn was_taken(failure: &AwsFailure) -> bool {
 fn control_error(failure: AwsFailure) -> ControlError {
     match failure.class {
         FailureClass::Throttled => ControlError::Throttled,
-        FailureClass::Unavailable => ControlError::Unavailable(failure.text),
-        FailureClass::NotFound | FailureClass::Denied | FailureClass::Refused => ControlError::Refused(failure.text),
+        FailureClass::Unavailable | FailureClass::NoCredentials => ControlError::Unavailable(failure.text),
+        FailureClass::NotFound | FailureClass::Unidentified | FailureClass::Denied | FailureClass::Refused => {
+            ControlError::Refused(failure.text)
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
@@ -18,9 +19,13 @@ pub enum FailureClass {
     Throttled,
     /// No answer, or a fault over there: worth another try.
     Unavailable,
+    /// No credentials could be had to ask with: worth another try where a container or instance gives them.
+    NoCredentials,
     /// There is no such thing.
     NotFound,
-    /// Who we are may not do this, or is not known.
+    /// The credentials are wrong or too old.
+    Unidentified,
+    /// Whom the credentials belong to may not do this.
     Denied,
     /// The request is wrong.
     Refused,
@@ -67,6 +72,7 @@ where
             SdkError::ServiceError(answer) => class_of(status.unwrap_or_default(), answer.err().code()),
             // An answer that is none of the service's: a proxy's, or half of one.
             SdkError::ResponseError(_) => class_of(status.unwrap_or_default(), None),
+            other if lacks_credentials(other) => FailureClass::NoCredentials,
             SdkError::ConstructionFailure(_) => FailureClass::Refused,
             _ => FailureClass::Unavailable,
         };
@@ -93,8 +99,9 @@ fn class_of(status: u16, code: Option<&str>) -> FailureClass {
         }
         (404, _) => FailureClass::NotFound,
         (_, code) if code.contains("QueueDoesNotExist") || code.contains("NonExistentQueue") => FailureClass::NotFound,
+        (_, code) if is_about_identity(code) => FailureClass::Unidentified,
         (401 | 403, _) => FailureClass::Denied,
-        (_, code) if is_about_identity(code) => FailureClass::Denied,
+        (_, code) if code.contains("AccessDenied") => FailureClass::Denied,
         (400..=499, _) => FailureClass::Refused,
         _ => FailureClass::Unavailable,
     }
@@ -102,8 +109,19 @@ fn class_of(status: u16, code: Option<&str>) -> FailureClass {
 
 /// Codes of the signature's check, which come with 400 or 403 depending on the service's protocol.
 fn is_about_identity(code: &str) -> bool {
-    let codes = ["AccessDenied", "InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch", "ExpiredToken"];
+    let codes = ["InvalidClientTokenId", "UnrecognizedClient", "SignatureDoesNotMatch", "ExpiredToken"];
     codes.iter().any(|known| code.contains(known))
+}
+
+fn lacks_credentials(error: &dyn Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error with its causes, each told once.
@@ -165,7 +183,9 @@ mod tests {
             (400, Some("AWS.SimpleQueueService.NonExistentQueue"), FailureClass::NotFound),
             (401, Some("UnauthorizedClientException"), FailureClass::Denied),
             (403, Some("ForbiddenException"), FailureClass::Denied),
-            (400, Some("InvalidClientTokenId"), FailureClass::Denied),
+            (400, Some("AccessDeniedException"), FailureClass::Denied),
+            (400, Some("InvalidClientTokenId"), FailureClass::Unidentified),
+            (403, Some("SignatureDoesNotMatch"), FailureClass::Unidentified),
             (400, Some("BadRequestException"), FailureClass::Refused),
             (400, Some("ResourceLimitExceededException"), FailureClass::Refused),
             (500, Some("ServiceFailureException"), FailureClass::Unavailable),

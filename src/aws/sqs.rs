@@ -92,9 +92,10 @@ impl EventQueue for Sqs {
 fn received(message: Message) -> Option<Received> {
     let receive_count = MessageSystemAttributeName::ApproximateReceiveCount;
     let count = message.attributes.as_ref().and_then(|attributes| attributes.get(&receive_count)?.parse().ok());
+    let receipt = message.receipt_handle?;
     Some(Received {
-        id: message.message_id.unwrap_or_default(),
-        receipt: message.receipt_handle?,
+        id: message.message_id.unwrap_or_else(|| receipt.clone()),
+        receipt,
         body: message.body.unwrap_or_default(),
         deliveries: count.unwrap_or(0),
     })

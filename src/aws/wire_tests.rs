@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use aws_credential_types::credential_fn::provide_credentials_fn;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError;
 use serde_json::{Value, json};
 use trunkline_actors::ports::{CallControl as _, ControlError, OutgoingCall};
 
@@ -88,7 +91,10 @@ async fn failures_of_the_queue_have_their_class_and_are_not_retried() {
     let table: [(fn() -> Reply, FailureClass); 4] = [
         (|| Reply::new(400, sqs!("error-throttled")), FailureClass::Throttled),
         (|| Reply::new(400, sqs!("error-queue-does-not-exist")), FailureClass::NotFound),
-        (|| Reply::new(403, json!({ "__type": "InvalidClientTokenId", "message": "bad key" })), FailureClass::Denied),
+        (
+            || Reply::new(403, json!({ "__type": "InvalidClientTokenId", "message": "bad key" })),
+            FailureClass::Unidentified,
+        ),
         (|| Reply::new(500, "<html>"), FailureClass::Unavailable),
     ];
     for (reply, class) in table {
@@ -104,6 +110,19 @@ async fn failures_of_the_queue_have_their_class_and_are_not_retried() {
     let nobody = Sqs::new(&stand_in::config("http://127.0.0.1:1").await, QUEUE).receive().await.unwrap_err();
     assert_eq!(nobody.class, FailureClass::Unavailable, "{nobody}");
     assert!(nobody.text.contains("refused"), "{nobody}");
+}
+
+#[actix_rt::test]
+async fn without_credentials_nothing_is_asked() {
+    let aws = StandIn::start(|_| Some(Reply::ok(sqs!("receive-empty")))).await;
+    let nobody = SharedCredentialsProvider::new(provide_credentials_fn(|| async {
+        Err(CredentialsError::not_loaded("nothing in environment, profile, container, instance"))
+    }));
+    let config = aws.config().await.into_builder().credentials_provider(nobody).build();
+    let failure = Sqs::new(&config, QUEUE).receive().await.unwrap_err();
+    assert_eq!(failure.class, FailureClass::NoCredentials, "{failure}");
+    assert!(failure.text.contains("nothing in environment"), "{failure}");
+    assert!(aws.asked().is_empty());
 }
 
 #[actix_rt::test]
