@@ -15,7 +15,7 @@ use crate::alarm::Alarm;
 use crate::azure_session::AzureSessionActor;
 use crate::call_supervisor::Call;
 use crate::messages::{
-    Farewell, FallbackChanged, Hush, Hushed, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Release, Role, Shutdown,
+    FallbackChanged, Farewell, Hush, Hushed, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Release, Role, Shutdown,
 };
 use crate::ports::tell;
 use crate::vc_stream::VcStreamActor;

@@ -159,9 +159,8 @@ impl Registry {
         let Some(transaction) = sma_transaction_id else { return id.clone() };
         let live = calls.live.values().filter(|call| call.ending.is_none()).map(|call| &call.record);
         let announced = calls.announced.values().map(|call| &call.record);
-        let of_transaction = |record: &&Arc<CallRecord>| {
-            record.update(|facts| facts.sma_transaction_id.as_deref() == Some(transaction))
-        };
+        let of_transaction =
+            |record: &&Arc<CallRecord>| record.update(|facts| facts.sma_transaction_id.as_deref() == Some(transaction));
         live.chain(announced).find(of_transaction).map_or_else(|| id.clone(), |record| record.id.clone())
     }
 

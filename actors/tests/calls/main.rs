@@ -12,12 +12,14 @@
 mod common;
 
 mod admission;
+mod announced;
 mod barge_in;
 mod deaths;
 mod exactness;
 mod fallback;
 mod first_words;
 mod keys;
+mod leaving;
 mod many_calls;
 mod playout_ceiling;
 mod random_calls;
@@ -25,5 +27,6 @@ mod re_attach;
 mod recovery;
 mod renewal;
 mod routes;
+mod sma;
 mod spoken_turn;
 mod stalled_caller;

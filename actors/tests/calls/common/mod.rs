@@ -112,7 +112,7 @@ impl Default for Setup {
 }
 
 /// What the SIP media application says: 2 s, 1 s; the goodbye 0.6 s.
-pub const TEXTS: [&str; 2] = ["One moment please, I am trying", "Please hold on"];
+pub const TEXTS: [&str; 2] = ["One moment please, I am trying", "Please hold on!"];
 pub const GOODBYE: &str = "Goodbye!!";
 
 /// Prompts: 1 s and 0.6 s of tones, a goodbye of 0.8 s. Each is told by its first byte.

@@ -119,6 +119,14 @@ impl Model {
         response
     }
 
+    /// A whole call of a tool.
+    pub fn call_tool(&self, response: &str, call: &str, name: &str, arguments: &str) {
+        let item = json!({"id": format!("item_{call}"), "type": "function_call", "status": "completed", "call_id": call,
+            "name": name, "arguments": arguments});
+        self.say(json!({"type": "response.output_item.done", "event_id": "e", "response_id": response,
+            "output_index": 1, "item": item}));
+    }
+
     pub fn speech_started(&self) {
         self.say(
             json!({"type": "input_audio_buffer.speech_started", "event_id": "e", "audio_start_ms": 0, "item_id": "u"}),

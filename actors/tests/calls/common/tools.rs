@@ -9,27 +9,33 @@ use trunkline_actors::ports::ToolCaller;
 
 type Answer = (Duration, Result<String, String>);
 
+#[derive(Default)]
+struct Script {
+    answers: VecDeque<Answer>,
+    calls: Vec<(String, String)>,
+}
+
 /// Answers by a script, and keeps what it was called with. Clones share it.
 #[derive(Clone, Default)]
-pub struct MemoryTools(Arc<Mutex<(VecDeque<Answer>, Vec<(String, String)>)>>);
+pub struct MemoryTools(Arc<Mutex<Script>>);
 
 impl MemoryTools {
     pub fn then(&self, delay_ms: u64, answer: Result<&str, &str>) {
         let answer = answer.map(str::to_owned).map_err(str::to_owned);
-        self.0.lock().unwrap().0.push_back((Duration::from_millis(delay_ms), answer));
+        self.0.lock().unwrap().answers.push_back((Duration::from_millis(delay_ms), answer));
     }
 
     /// Names and arguments.
     pub fn calls(&self) -> Vec<(String, String)> {
-        self.0.lock().unwrap().1.clone()
+        self.0.lock().unwrap().calls.clone()
     }
 }
 
 impl ToolCaller for MemoryTools {
     fn call(&self, name: &str, arguments: String, _: &str) -> LocalBoxFuture<'static, Result<String, String>> {
         let mut script = self.0.lock().unwrap();
-        script.1.push((name.to_owned(), arguments));
-        let (delay, answer) = script.0.pop_front().unwrap_or((Duration::ZERO, Ok("{}".to_owned())));
+        script.calls.push((name.to_owned(), arguments));
+        let (delay, answer) = script.answers.pop_front().unwrap_or((Duration::ZERO, Ok("{}".to_owned())));
         Box::pin(async move {
             tokio::time::sleep(delay).await;
             answer
