@@ -166,8 +166,13 @@ impl CallSupervisor {
             live.record.set_state(CallState::Ending);
             // Whoever is cut off in mid-call when the service has to stop at once is to be connected elsewhere.
             let cut_off = call.reason == EndReason::Drained && call.farewell == Farewell::Nothing;
-            hang_up = call.reason.is_planned() && !cut_off;
-            if hang_up && let Some(transaction) = live.record.update(|facts| facts.sma_transaction_id.clone()) {
+            let planned = call.reason.is_planned() && !cut_off;
+            hang_up = planned && !matches!(call.farewell, Farewell::Elsewhere { .. });
+            // A caller whose transfer fails comes back, and is welcome.
+            if planned
+                && call.reason != EndReason::Transferred
+                && let Some(transaction) = live.record.update(|facts| facts.sma_transaction_id.clone())
+            {
                 self.registry.end_on_purpose(transaction, Instant::now());
             }
         }

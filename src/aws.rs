@@ -10,6 +10,7 @@ mod consumer;
 mod consumer_tests;
 mod event_stats;
 mod failure;
+pub mod inspect;
 mod queue;
 mod sqs;
 #[cfg(test)]

@@ -60,10 +60,7 @@ impl VcStreamActor {
                 closing.deadline = closing.deadline.min(deadline);
                 self.hang_up();
             }
-            None => {
-                let hang_up = hang_up && !matches!(farewell, Farewell::Elsewhere { .. });
-                self.closing = Some(Closing { reason, code, deadline, hang_up });
-            }
+            None => self.closing = Some(Closing { reason, code, deadline, hang_up }),
         }
         if farewell == Farewell::Goodbye && attached {
             self.down.release(now);

@@ -7,6 +7,7 @@ use trunkline_actors::link::LinkControl;
 use trunkline_actors::messages::CallerEvent;
 use trunkline_actors::ports::ControlError;
 use trunkline_call::EndReason;
+use trunkline_media::LineCodec;
 use trunkline_realtime::ToolSpec;
 
 use crate::common::caller::Dial;
@@ -161,6 +162,8 @@ fn a_transfer_goes_by_the_application_and_one_it_refuses_is_told_to_the_model() 
             assert_eq!(bench.control.commands().len(), 1, "and nobody is hung up on");
             if answer.is_ok() {
                 assert_eq!(bench.ended("call"), Some(EndReason::Transferred));
+                let back = bench.admit_with("back", LineCodec::Pcmu, Some("t-1".to_owned())).await;
+                assert!(back.is_ok(), "a caller whose transfer fails over there comes back");
                 return;
             }
             assert_eq!(bench.registry.live(), 1);

@@ -83,8 +83,8 @@ impl EndReason {
 }
 
 impl EndReason {
-    /// Whether somebody wanted this end, so that the caller is to be hung up on and not connected again. Of a drained call
-    /// it is true only if it was said goodbye.
+    /// Whether somebody wanted this end, so that the caller is not to be connected again by himself. Of a drained call it is
+    /// true only if it was said goodbye.
     #[must_use]
     pub const fn is_planned(self) -> bool {
         match self {
