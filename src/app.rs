@@ -31,6 +31,7 @@ use crate::model::{BadKey, TlsSetupError};
 use crate::settings::{Settings, TlsSettings};
 use crate::{prompts, tls, tools};
 use aws_parts::{AwsParts, event_consumer};
+pub(crate) use bridge::model_auth;
 use bridge::{bridge_settings, transport_factory};
 
 /// What the kernel may hold of a call's audio before the socket refuses more: a stalled caller must show as drops here,

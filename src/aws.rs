@@ -11,6 +11,8 @@ mod consumer_tests;
 mod event_stats;
 mod failure;
 pub mod inspect;
+#[cfg(test)]
+mod inspect_tests;
 mod queue;
 mod sqs;
 #[cfg(test)]

@@ -104,7 +104,11 @@ pub(super) fn transport_factory(
     }))
 }
 
-fn model_auth(realtime: &RealtimeSettings) -> Result<Auth, AppError> {
+/// Who we are to the model.
+///
+/// # Errors
+/// [`AppError`] for a key that cannot be sent.
+pub(crate) fn model_auth(realtime: &RealtimeSettings) -> Result<Auth, AppError> {
     Ok(match (&realtime.api_key, realtime.auth) {
         #[cfg(feature = "entra")]
         (_, ModelAuth::Entra) => Auth::tokens(Arc::new(crate::model::EntraTokens::from_environment(None)?)),

@@ -51,14 +51,20 @@ impl AwsFailure {
     }
 }
 
-/// The answer to a request, or the failure after `limit` without one.
-pub(super) async fn within<T, E>(limit: Duration, request: impl Future<Output = Result<T, E>>) -> Result<T, AwsFailure>
+/// The answer to a request, or the failure after `limit` without one. The SDK's futures are some 10 KiB large: boxed.
+pub(super) fn within<T, E>(
+    limit: Duration,
+    request: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, AwsFailure>>
 where
     AwsFailure: From<E>,
 {
-    match tokio::time::timeout(limit, request).await {
-        Ok(answer) => answer.map_err(AwsFailure::from),
-        Err(_) => Err(AwsFailure::timed_out(limit)),
+    let request = Box::pin(request);
+    async move {
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(AwsFailure::from),
+            Err(_) => Err(AwsFailure::timed_out(limit)),
+        }
     }
 }
 

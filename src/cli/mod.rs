@@ -5,6 +5,7 @@
 
 mod call;
 mod demo;
+mod doctor;
 pub mod phone;
 mod show;
 mod sim;
@@ -41,6 +42,9 @@ enum Command {
     Call(call::CallArgs),
     /// Run the Realtime simulator alone
     Sim(sim::SimArgs),
+    /// Check what a deployment needs, a line each with its cure: configuration, prompts, model, queue and its policy, Voice
+    /// Connectors, SIP media application. Exit code 1 if one fails. Looks only: nothing is changed, no call is placed
+    Doctor(ConfigArgs),
     /// Show the effective configuration and where each value came from
     Config(ConfigArgs),
 }
@@ -93,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Call(args) => call::run(args),
         Command::Sim(args) => sim::run(args),
+        Command::Doctor(args) => doctor::run(args.config),
         Command::Config(args) => show::run(args.config),
     };
     match done {
@@ -181,6 +186,8 @@ mod tests {
             "sim --listen 127.0.0.1:0 --reply tone --key k",
             "sim --refuse 503 --refuse-first 2 --die-after 3s --die-sessions 1 --die-mode stall --close-code 1013",
             "sim --fail-responses server_error --slow 4000 --delay 2s --garbage 0.5 --seed 7",
+            "doctor",
+            "doctor --config a.toml",
             "config",
             "config --config a.toml",
         ] {
