@@ -107,6 +107,11 @@ async fn failures_of_the_queue_have_their_class_and_are_not_retried() {
     let failure = Sqs::new(&aws.config().await, QUEUE).receive().await.unwrap_err();
     assert_eq!(failure.class, FailureClass::NotFound, "{failure}");
 
+    // TLS is spoken where the address says so; the stand-in does not know it.
+    let url = aws.url.replace("http://", "https://");
+    let deaf = Sqs::new(&stand_in::config(&url).await, QUEUE).receive().await.unwrap_err();
+    assert_eq!((deaf.class, deaf.status), (FailureClass::Unavailable, None), "{deaf}");
+
     let nobody = Sqs::new(&stand_in::config("http://127.0.0.1:1").await, QUEUE).receive().await.unwrap_err();
     assert_eq!(nobody.class, FailureClass::Unavailable, "{nobody}");
     assert!(nobody.text.contains("refused"), "{nobody}");
