@@ -26,11 +26,24 @@ impl CallSupervisor {
         self.registry.announce(AnnouncedCall { record, born, until: born + patience });
     }
 
-    /// The telephones of these calls were not answered, or their media went elsewhere.
+    /// The telephones of these calls were not answered, or their media went elsewhere. One that we placed is not to be
+    /// answered any more.
     pub(super) fn give_up_unanswered(&self, now: Instant) {
         for call in self.registry.unanswered(now) {
+            if call.record.update(|facts| facts.direction == Some(Direction::Outbound)) {
+                self.hang_up(&call);
+            }
             self.give_up(&call, EndReason::NoMedia);
         }
+    }
+
+    /// Has the SIP media application hang up, now or as soon as the telephone is answered.
+    fn hang_up(&self, call: &AnnouncedCall) {
+        let Some(transaction) = call.record.update(|facts| facts.sma_transaction_id.clone()) else { return };
+        if let Some(control) = self.settings.control.clone() {
+            Sma::new(control, transaction.clone()).order(Command::HangUp { text: None });
+        }
+        self.registry.end_on_purpose(transaction, Instant::now());
     }
 
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
@@ -45,12 +58,8 @@ impl CallSupervisor {
         let Some(announced) = self.registry.announced(&call.call_id).filter(|_| call.of.is_none()) else {
             return false;
         };
-        let transaction = announced.record.update(|facts| facts.sma_transaction_id.clone());
-        if let Some(transaction) = transaction.filter(|_| call.reason.is_planned()) {
-            if let Some(control) = self.settings.control.clone() {
-                Sma::new(control, transaction.clone()).order(Command::HangUp { text: None });
-            }
-            self.registry.end_on_purpose(transaction, Instant::now());
+        if call.reason.is_planned() {
+            self.hang_up(&announced);
         }
         self.give_up(&announced, call.reason);
         true

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use trunkline_actors::call_control::PlaceCall;
-use trunkline_actors::messages::{Announce, EndCall, Placed};
+use trunkline_actors::messages::{Announce, EndCall, Placed, Refusal};
 use trunkline_actors::ports::{ControlError, OutgoingCall};
 use trunkline_call::{CallFacts, CallId, CallLimits, CallState, Direction, EndReason};
 use trunkline_chime::announcements::Outcome;
+use trunkline_media::LineCodec;
 
 use crate::common::caller::Dial;
 use crate::common::{Bench, Caller, Setup, now_ms, run, sleep, sound};
@@ -142,5 +143,8 @@ fn a_call_that_is_not_answered_in_time_ends_and_one_that_an_operator_takes_back_
         assert_eq!(bench.control.commands(), ["hangup"]);
         sleep(121_000).await;
         assert_eq!(bench.ended("rings"), Some(EndReason::NoMedia));
+        assert_eq!(bench.control.commands(), ["hangup", "hangup"], "whoever answers now is not connected any more");
+        let late = bench.admit_with("late", LineCodec::Pcmu, Some("transaction-1".to_owned())).await;
+        assert_eq!(late.err(), Some(Refusal::Over));
     });
 }
