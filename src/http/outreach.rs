@@ -52,8 +52,11 @@ async fn place(shared: &Shared, body: &[u8]) -> Result<HttpResponse, Refused> {
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "sma_off", message));
     };
     let bad = |message: String| refuse(StatusCode::BAD_REQUEST, "bad_parameter", message);
-    let wanted: Wanted = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("not {{\"to\", \"from\"?, \"route\"?, \"metadata\"?}}: {error}")))?;
+    // Not the error's own words: they repeat the value, which may be a number.
+    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| {
+        let place = format!("line {}, column {}", error.line(), error.column());
+        bad(format!("not an object with texts \"to\", \"from\"?, \"route\"? and a \"metadata\"?: error at {place}"))
+    })?;
     let from = wanted.from.or_else(|| shared.outreach.from.clone());
     let from = from.ok_or_else(|| bad("no \"from\", and sma.from_number is not set".to_owned()))?;
     for (key, number) in [("to", &wanted.to), ("from", &from)] {

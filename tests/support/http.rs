@@ -45,24 +45,44 @@ impl Answer {
 
 /// One request on a connection of its own. An answer of 101 ends there.
 pub async fn request(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    send(addr, method, path, headers, b"").await
+}
+
+/// A request with a body.
+pub async fn send(addr: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let answer = try_send(addr, method, path, headers, body).await;
+    answer.unwrap_or_else(|error| panic!("{method} {path} at {addr}: {error}"))
+}
+
+/// A request to somebody who may be gone.
+pub async fn try_send(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\n");
     if method == "POST" {
-        text.push_str("Content-Length: 0\r\n");
+        text.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str("\r\n");
     within(PATIENCE, &format!("the answer to {method} {path}"), async {
-        let mut socket = TcpStream::connect(addr).await.unwrap();
-        socket.write_all(text.as_bytes()).await.unwrap();
+        let mut socket = TcpStream::connect(addr).await?;
+        socket.write_all(text.as_bytes()).await?;
+        socket.write_all(body).await?;
         let mut received = Vec::new();
         loop {
             if let Some(answer) = parse(&received) {
-                return answer;
+                return Ok(answer);
             }
-            let count = socket.read_buf(&mut received).await.unwrap();
-            assert!(count > 0, "cut off: {}", String::from_utf8_lossy(&received));
+            if socket.read_buf(&mut received).await? == 0 {
+                let received = String::from_utf8_lossy(&received);
+                return Err(std::io::Error::other(format!("cut off: {received}")));
+            }
         }
     })
     .await

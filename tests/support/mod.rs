@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test binary uses its own part")]
 #![allow(clippy::print_stdout, reason = "the test runner keeps what a test prints and shows it if the test fails")]
 
+pub mod chime;
 pub mod http;
 pub mod model;
 pub mod phone;

@@ -263,6 +263,14 @@ impl Session {
         }
     }
 
+    /// A whole call of a tool, within a response.
+    pub fn call_tool(&self, response: &str, call: &str, name: &str, arguments: &str) {
+        let item = json!({"id": format!("item_{call}"), "type": "function_call", "status": "completed",
+            "call_id": call, "name": name, "arguments": arguments});
+        self.send(json!({"type": "response.output_item.done", "event_id": "e", "response_id": response,
+            "output_index": 1, "item": item}));
+    }
+
     // === hearing ===
 
     pub async fn next(&mut self) -> (Instant, Said) {

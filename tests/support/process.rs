@@ -194,6 +194,11 @@ impl Service {
         http::post(self.admin, path).await
     }
 
+    /// A POST with a body to the admin listener.
+    pub async fn post_body(&self, path: &str, body: &[u8]) -> Answer {
+        http::send(self.admin, "POST", path, &[("Content-Type", "application/json")], body).await
+    }
+
     /// One call's JSON.
     pub async fn call(&self, id: &str) -> Value {
         let answer = self.get(&format!("/admin/calls/{id}")).await;
