@@ -33,8 +33,7 @@ pub(super) struct AwsParts {
 impl AwsParts {
     /// Starts what is configured; nothing is asked yet.
     pub(super) async fn start(settings: &Settings) -> Result<Self, AppError> {
-        let mut parts =
-            Self { control: None, control_health: None, events: Arc::default(), event_source: None };
+        let mut parts = Self { control: None, control_health: None, events: Arc::default(), event_source: None };
         let sma = &settings.sma;
         if let Some(application) = &sma.application_id {
             let config = Target::voice(sma).load().await?;

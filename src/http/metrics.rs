@@ -121,6 +121,11 @@ fn gather_aws(shared: &Shared, registry: &mut Registry) {
         poison.get_or_create(&[("reason", reason.to_owned())]).inc_by(count);
     }
     registry.register("events_poison", "Call events that could not be read, by reason", poison);
+    if let Some(at) = shared.event_source.as_ref().and_then(|source| source.last_success_unix_ms()) {
+        let last = Gauge::<i64>::default();
+        last.set(i64::try_from(at / 1_000).unwrap_or(i64::MAX));
+        registry.register("events_queue_answered_timestamp_seconds", "When the queue last answered", last);
+    }
     if let Some(health) = &shared.control_health {
         let requests = Family::<Labels<1>, Counter>::default();
         for (result, count) in std::iter::once(("taken", health.taken())).chain(health.failed()) {
@@ -140,7 +145,7 @@ mod tests {
     #[test]
     fn a_counters_family_has_the_name_of_its_samples() {
         let mut registry = Registry::with_prefix("trunkline");
-    registry.register("panics", "Panics", ConstCounter::new(3_u64));
+        registry.register("panics", "Panics", ConstCounter::new(3_u64));
         registry.register("calls", "Calls", Gauge::<i64>::default());
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
