@@ -246,6 +246,30 @@ async fn an_operator_hangs_up() {
     drop(other);
 }
 
+#[tokio::test]
+async fn whoever_speaks_while_he_is_hung_up_on_is_told_so() {
+    let service = service("simulator", &[]).await;
+    for round in 0..4 {
+        let mut phones = Vec::new();
+        for number in 0..10 {
+            let phone = Phone::dial(&service, &format!("callId=c-{round}-{number}&to=6001")).await;
+            // Far more than a voice, so that something is always on its way to the line.
+            phone.audio(&[0xff; 160].repeat(10));
+            phones.push(phone);
+        }
+        for (number, phone) in phones.iter().enumerate() {
+            for _ in 0..100 {
+                phone.audio(&[0xff; 160]);
+            }
+            service.post(&format!("/admin/calls/c-{round}-{number}/hangup")).await;
+        }
+        for mut phone in phones {
+            assert_eq!(phone.expect("stop").await["reason"], "operator_hangup");
+            assert_eq!(phone.closed().await, Some(1000));
+        }
+    }
+}
+
 /// While it drains: no new calls, the live one goes on and may change its socket. Then it ends, and the process with it.
 async fn drains(mut service: Service, mut phone: Phone, listener: std::net::SocketAddr) {
     let ready = loop {

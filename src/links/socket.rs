@@ -100,13 +100,14 @@ async fn write(mut session: Session, mut link: LinkReceiver, call_id: &str, code
 }
 
 /// Reads until the socket ends. One message is on its way to the line at a time: a sender faster than the line is slowed
-/// down by TCP, and what the line can't use it drops oldest first, counted.
+/// down by TCP, and what the line can't use it drops oldest first, counted. A line that is gone has its last words on their
+/// way to this socket: what comes until they are written is nobody's.
 async fn read(
     mut session: Session,
     mut stream: AggregatedMessageStream,
     codec: LineCodec,
     heartbeat: Heartbeat,
-    line: Option<&(Addr<VcStreamActor>, u64)>,
+    mut line: Option<&(Addr<VcStreamActor>, u64)>,
 ) -> ReadEnd {
     let mut heard = Instant::now();
     let mut ping = heard + heartbeat.every;
@@ -133,7 +134,7 @@ async fn read(
             AggregatedMessage::Binary(payload) => match native::wrong_audio(codec, payload.len()) {
                 None => {
                     if !audio(line, payload, heard).await {
-                        return ReadEnd::Gone;
+                        line = None;
                     }
                     continue;
                 }
@@ -150,10 +151,10 @@ async fn read(
                 return ReadEnd::Gone;
             }
         };
-        if let Some((line, epoch)) = line
-            && line.send(CallerSays { epoch: *epoch, event }).await.is_err()
+        if let Some((address, epoch)) = line
+            && address.send(CallerSays { epoch: *epoch, event }).await.is_err()
         {
-            return ReadEnd::Gone;
+            line = None;
         }
     }
 }
