@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
-use trunkline_media::{DownTranscoder, Due, LatencyHistogram, LineCodec, ModelFormat, Playout, Recutter, UpTranscoder};
+use trunkline_media::{
+    Concealer, DownTranscoder, Due, LatencyHistogram, LineCodec, ModelFormat, Playout, Recutter, UpTranscoder,
+};
 
 const FORMATS: [ModelFormat; 4] = [ModelFormat::Pcm24k, ModelFormat::Pcm16k, ModelFormat::Pcmu, ModelFormat::Pcma];
 const CODECS: [LineCodec; 3] = [LineCodec::Pcmu, LineCodec::Pcma, LineCodec::L16];
@@ -66,6 +68,24 @@ fn recutting() {
     let portion = [0xFF; 133];
     let used = measure(|| (0..500).for_each(|_| cutter.push(&portion, |frame| assert_eq!(frame.len(), 160))));
     assert_eq!(used.count_total, 0);
+}
+
+#[test]
+fn concealing() {
+    for codec in CODECS {
+        let mut concealer = Concealer::new(codec);
+        let frame = vec![0x55; codec.frame_bytes()];
+        let mut out = Vec::with_capacity(codec.frame_bytes() * 3);
+        let used = measure(|| {
+            for _ in 0..500 {
+                out.clear();
+                concealer.good(&frame, &mut out);
+                concealer.conceal(160, &mut out);
+                concealer.join(&frame, &frame, &mut out);
+            }
+        });
+        assert_eq!(used.count_total, 0, "{codec}");
+    }
 }
 
 #[test]
