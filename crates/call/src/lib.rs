@@ -29,7 +29,8 @@ pub use pace::{Backoff, ConnectGate};
 pub use record::{
     BridgeStats, BridgeView, CallDetail, CallFacts, CallRecord, CallState, CallView, Direction, DownView, DropPlace,
     DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, MAX_NOTE_BYTES,
-    MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, TimelineEntry, UpView,
+    MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, RtpReading, RtpStats, RtpView,
+    TimelineEntry, UpView,
 };
 pub use route::{Route, RouteKind, RouteTable};
 pub use termination::{CallResult, EndReason, Termination};

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CallId, Termination};
 
-pub use stats::{BridgeStats, DropPlace, FallbackStats, LegStats, ModelStats, ModelStatus};
+pub use stats::{BridgeStats, DropPlace, FallbackStats, LegStats, ModelStats, ModelStatus, RtpReading, RtpStats};
 pub use view::{
     BridgeView, CallDetail, CallView, DownView, DropsView, FallbackView, HistogramsView, LatencyView, ModelView,
-    QuantilesView, UpView,
+    QuantilesView, RtpView, UpView,
 };
 
 /// Most entries of a call's timeline.
@@ -149,6 +149,8 @@ pub struct CallRecord {
     pub bridge: BridgeStats,
     /// Outages.
     pub fallback: FallbackStats,
+    /// Packets, where the call comes by them.
+    pub rtp: RtpStats,
     cold: Mutex<Cold>,
 }
 
@@ -163,6 +165,7 @@ impl CallRecord {
             model: ModelStats::default(),
             bridge: BridgeStats::default(),
             fallback: FallbackStats::default(),
+            rtp: RtpStats::default(),
             cold: Mutex::new(Cold { started_unix_ms, ..Cold::default() }),
         }
     }

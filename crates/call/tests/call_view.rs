@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use trunkline_call::{
-    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, FallbackState, ModelStatus,
+    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, FallbackState, ModelStatus, RtpReading,
 };
 
 const STARTED: u64 = 1_795_428_000_250;
@@ -50,7 +50,7 @@ fn a_new_call_shows_every_key() {
         r#""model":{"state":"off","sessionId":null,"reconnects":0,"responses":0,"interruptions":0,"#,
         r#""responseLatencyMs":{"last":null,"p50":null,"p95":null,"p99":null}},"#,
         r#""bridge":{"upMs":{"p50":null,"p99":null},"downMs":{"p50":null,"p99":null}},"#,
-        r#""fallback":{"state":"idle","entered":0,"prompts":0}}"#,
+        r#""fallback":{"state":"idle","entered":0,"prompts":0},"rtp":null}"#,
     );
     assert_eq!(serde_json::to_string(&record().view(ms(1_500), false)).unwrap(), golden);
 }
@@ -61,6 +61,16 @@ fn busy() -> CallRecord {
     record.update(|facts| facts.learn(full_facts()));
     assert!(record.set_state(CallState::Active));
     record.up.add_frames(498);
+    record.rtp.set(&RtpReading {
+        received: 990,
+        lost: 10,
+        late: 3,
+        concealed_ms: 260,
+        jitter: Duration::from_micros(4_500),
+        depth_ms: 60,
+        round_trip: Duration::ZERO,
+        mos: 4.0123,
+    });
     record.up.measure_rate(ms(10_000));
     record.up.add_dropped(DropPlace::VcRing, 3);
     record.up.add_dropped_ms(DropPlace::SessionRing, 90);
@@ -116,6 +126,8 @@ fn a_busy_call_shows_what_was_counted() {
             "responseLatencyMs": {"last": 650.0, "p50": null, "p95": null, "p99": null}},
         "bridge": {"upMs": {"p50": null, "p99": null}, "downMs": {"p50": null, "p99": null}},
         "fallback": {"state": "media", "entered": 1, "prompts": 2},
+        "rtp": {"packets": 990, "lost": 10, "lossPercent": 1.0, "late": 3, "concealedMs": 260, "jitterMs": 4.5,
+            "depthMs": 60, "roundTripMs": null, "mos": 4.012},
     });
     assert_eq!(json, golden);
 }

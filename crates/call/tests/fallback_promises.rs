@@ -15,8 +15,8 @@ use std::time::Duration;
 use line::{Line, lost, refused, settings};
 use proptest::prelude::*;
 use trunkline_call::{
-    ACCEPT_GUARD, FallbackAction as Act, FallbackChannel, FallbackInput as In, FallbackSettings, GOODBYE_GUARD, HUSH_GUARD,
-    SmaPrompt,
+    ACCEPT_GUARD, FallbackAction as Act, FallbackChannel, FallbackInput as In, FallbackSettings, GOODBYE_GUARD,
+    HUSH_GUARD, SmaPrompt,
 };
 
 fn any_input() -> impl Strategy<Value = In> {

@@ -16,13 +16,23 @@ pub const ACCEPT_GUARD: Duration = Duration::from_secs(1);
 enum On {
     Nothing,
     /// Our line was asked to fall silent, so that the application can speak.
-    Hushing { guard: Instant },
+    Hushing {
+        guard: Instant,
+    },
     /// The application was asked to speak.
-    Asking { what: SmaPrompt, deadline: Instant },
+    Asking {
+        what: SmaPrompt,
+        deadline: Instant,
+    },
     /// It speaks until `said`, and leaves a pause until `until`.
-    Sma { said: Instant, until: Instant },
+    Sma {
+        said: Instant,
+        until: Instant,
+    },
     /// A prompt of ours is on the air; taken as done at `guard`.
-    Media { guard: Instant },
+    Media {
+        guard: Instant,
+    },
 }
 
 /// The one voice a caller hears besides the model's: a prompt at a time, by one channel at a time.

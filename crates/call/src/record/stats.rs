@@ -333,3 +333,69 @@ impl FallbackStats {
         self.prompts.load(Relaxed)
     }
 }
+
+/// How the packets of a call's own media fare, where it has any (SIP): written by the leg, about once a second.
+#[derive(Debug, Default)]
+pub struct RtpStats {
+    /// Packets received; 0: the call has no RTP.
+    received: AtomicU64,
+    lost: AtomicU64,
+    late: AtomicU64,
+    concealed_ms: AtomicU64,
+    jitter_us: AtomicU64,
+    depth_ms: AtomicU64,
+    round_trip_us: AtomicU64,
+    mos_x1000: AtomicU64,
+}
+
+/// One reading of [`RtpStats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RtpReading {
+    /// Packets received.
+    pub received: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Packets that came too late to be played, or twice.
+    pub late: u64,
+    /// Audio made up in their place, in ms.
+    pub concealed_ms: u64,
+    /// Interarrival jitter (RFC 3550 section 6.4.1).
+    pub jitter: Duration,
+    /// Depth of the jitter buffer, in ms.
+    pub depth_ms: u64,
+    /// Round trip by RTCP; zero where it is not known.
+    pub round_trip: Duration,
+    /// Estimated mean opinion score, 1.0 to 4.5 (ITU-T G.107); zero where it is not known.
+    pub mos: f64,
+}
+
+impl RtpStats {
+    /// Takes a reading in.
+    pub fn set(&self, reading: &RtpReading) {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.received.store(reading.received, Relaxed);
+        self.lost.store(reading.lost, Relaxed);
+        self.late.store(reading.late, Relaxed);
+        self.concealed_ms.store(reading.concealed_ms, Relaxed);
+        self.jitter_us.store(us(reading.jitter), Relaxed);
+        self.depth_ms.store(reading.depth_ms, Relaxed);
+        self.round_trip_us.store(us(reading.round_trip), Relaxed);
+        self.mos_x1000.store((reading.mos * 1_000.0).round() as u64, Relaxed);
+    }
+
+    /// The latest reading; `None` where no packet ever came.
+    #[must_use]
+    pub fn get(&self) -> Option<RtpReading> {
+        let received = self.received.load(Relaxed);
+        (received > 0).then(|| RtpReading {
+            received,
+            lost: self.lost.load(Relaxed),
+            late: self.late.load(Relaxed),
+            concealed_ms: self.concealed_ms.load(Relaxed),
+            jitter: Duration::from_micros(self.jitter_us.load(Relaxed)),
+            depth_ms: self.depth_ms.load(Relaxed),
+            round_trip: Duration::from_micros(self.round_trip_us.load(Relaxed)),
+            mos: self.mos_x1000.load(Relaxed) as f64 / 1_000.0,
+        })
+    }
+}

@@ -4,7 +4,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::Serialize;
 use trunkline_media::LatencyHistogram;
 
-use super::{CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus, TimelineEntry};
+use super::{
+    CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus, RtpReading, TimelineEntry,
+};
 use crate::{CallId, CallResult, EndReason, FallbackState, mask_number};
 
 /// The last moment RFC 3339 can write, in ms since 1970: 9999-12-31T23:59:59.999Z.
@@ -48,6 +50,32 @@ pub struct CallView {
     pub bridge: BridgeView,
     /// Outages.
     pub fallback: FallbackView,
+    /// Packets, where the call comes by them (SIP).
+    pub rtp: Option<RtpView>,
+}
+
+/// Packets of a call's own media.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RtpView {
+    /// Packets received.
+    pub packets: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Those, of all that should have come, in percent.
+    pub loss_percent: f64,
+    /// Packets that came too late to be played, or twice.
+    pub late: u64,
+    /// Audio made up in their place.
+    pub concealed_ms: u64,
+    /// Interarrival jitter, in ms.
+    pub jitter_ms: f64,
+    /// Depth of the jitter buffer.
+    pub depth_ms: u64,
+    /// Round trip by RTCP, in ms.
+    pub round_trip_ms: Option<f64>,
+    /// Estimated mean opinion score, 1.0 to 4.5.
+    pub mos: Option<f64>,
 }
 
 /// Caller to model. Frames are 20 ms.
@@ -214,6 +242,24 @@ impl CallView {
                 entered: record.fallback.entered(),
                 prompts: record.fallback.prompts(),
             },
+            rtp: record.rtp.get().map(RtpView::of),
+        }
+    }
+}
+
+impl RtpView {
+    fn of(reading: RtpReading) -> Self {
+        let expected = (reading.received + reading.lost).max(1);
+        Self {
+            packets: reading.received,
+            lost: reading.lost,
+            loss_percent: (reading.lost as f64 * 10_000.0 / expected as f64).round() / 100.0,
+            late: reading.late,
+            concealed_ms: reading.concealed_ms,
+            jitter_ms: millis(reading.jitter),
+            depth_ms: reading.depth_ms,
+            round_trip_ms: Some(reading.round_trip).filter(|time| !time.is_zero()).map(millis),
+            mos: Some(reading.mos).filter(|mos| *mos > 0.0),
         }
     }
 }

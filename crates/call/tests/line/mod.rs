@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use trunkline_call::{
-    FallbackAction as Act, FallbackChannel, FallbackInput as In, FallbackPolicy, FallbackSettings, FallbackState, SmaPrompt,
+    FallbackAction as Act, FallbackChannel, FallbackInput as In, FallbackPolicy, FallbackSettings, FallbackState,
+    SmaPrompt,
 };
 
 const PAUSE_MS: u64 = 3_000;
