@@ -20,6 +20,10 @@ use super::AppError;
 use crate::model::{Auth, AwcTransport, TransportSettings, WarmSettings, WarmTransport};
 use crate::settings::{ModelAuth, RealtimeSettings, RouteKind, Settings};
 
+/// From a request that the SIP media application takes to its first word: its function is invoked, and the voice synthesised.
+/// How long that takes is not documented; a model that spoke meanwhile would be the second voice.
+const FIRST_WORD: Duration = Duration::from_millis(500);
+
 /// What all calls share.
 pub(super) fn bridge_settings(
     settings: &Settings,
@@ -48,8 +52,8 @@ pub(super) fn bridge_settings(
         fallback: FallbackSettings {
             channel: fallback.channel,
             prompts: fallback.prompts.len(),
-            speech: fallback.prompts.iter().map(|text| speech_time(text)).collect(),
-            goodbye_speech: speech_time(&fallback.goodbye),
+            speech: fallback.prompts.iter().map(|text| FIRST_WORD + speech_time(text)).collect(),
+            goodbye_speech: FIRST_WORD + speech_time(&fallback.goodbye),
             pause: fallback.pause,
             max_duration: fallback.max_duration,
             ..FallbackSettings::default()

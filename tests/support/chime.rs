@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod caller;
+pub mod relay;
 pub mod timeline;
 pub mod world;
 

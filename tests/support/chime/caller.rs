@@ -261,6 +261,11 @@ impl Leg {
         let _ = self.out.send(Message::Text(message.to_string().into()));
     }
 
+    /// Waits until the service has closed.
+    pub async fn closed(mut self) {
+        within(PATIENCE, "the service to close a media socket", &mut self.tasks[0]).await.unwrap();
+    }
+
     /// The caller's side hangs up.
     pub fn stop(&self) {
         self.send(&json!({"type": "stop"}));

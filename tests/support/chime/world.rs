@@ -253,6 +253,9 @@ impl Running {
         }
         self.world.0.api.set_live(&self.call.transaction, false);
         self.call.note("over");
+        if let Some((_, leg)) = self.media.take() {
+            leg.closed().await;
+        }
     }
 
     /// Once the caller's leg is gone, and every other, there is no call.
