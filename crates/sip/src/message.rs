@@ -8,6 +8,7 @@
 //! are not UTF-8. Strict where leniency would be guessing: lines end with CRLF, what may stand once stands once, numbers
 //! have bounds.
 
+pub mod digest;
 mod error;
 mod framer;
 mod headers;
