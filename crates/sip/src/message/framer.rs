@@ -12,7 +12,8 @@ pub enum Framed {
     Message(Message),
     /// Two line ends between messages: a keep-alive, to be answered with one (RFC 5626, section 4.4.1).
     Ping,
-    /// One line end between messages: the answer to our keep-alive.
+    /// One line end between messages: the answer to our keep-alive. Told when something follows it, for it could be half a
+    /// ping: a sign of life is that bytes came at all.
     Pong,
     /// A message that cannot be read.
     Bad {
@@ -33,7 +34,16 @@ pub struct StreamFramer {
     buffer: BytesMut,
     /// Up to here the end of the headers was looked for in vain.
     searched: usize,
+    /// What was read of a message whose body is not there yet.
+    waiting: Option<Waiting>,
     is_lost: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    head: Head,
+    head_bytes: usize,
+    whole_bytes: usize,
 }
 
 impl StreamFramer {
@@ -69,33 +79,38 @@ impl StreamFramer {
             }
             _ => {}
         }
-        let Some(end) = find(&self.buffer, HEAD_END, self.searched) else {
-            self.searched = self.buffer.len().saturating_sub(HEAD_END.len() - 1);
-            let is_endless = self.buffer.len() > MAX_MESSAGE_BYTES;
-            return is_endless.then(|| self.lose(BadMessage::TooLarge));
+        let waiting = match self.waiting.take() {
+            Some(waiting) => waiting,
+            None => match self.head()? {
+                Ok(waiting) => waiting,
+                Err(why) => return Some(self.lose(why)),
+            },
         };
-        self.searched = end;
-        let head_bytes = end + HEAD_END.len();
-        // Not split off before the body is there: a partial message is found here again.
-        let head = match Head::read(&Bytes::copy_from_slice(self.buffer.get(..end)?)) {
-            Ok(head) => head,
-            Err(why) => return Some(self.lose(why)),
-        };
-        let Some(length) = head.length else {
-            return Some(self.lose(BadMessage::Missing { name: "Content-Length" }));
-        };
-        let Some(whole) = head_bytes.checked_add(length).filter(|&whole| whole <= MAX_MESSAGE_BYTES) else {
-            return Some(self.lose(BadMessage::TooLarge));
-        };
-        if self.buffer.len() < whole {
+        if self.buffer.len() < waiting.whole_bytes {
+            self.waiting = Some(waiting);
             return None;
         }
-        let bytes = self.buffer.split_to(whole).freeze();
+        let bytes = self.buffer.split_to(waiting.whole_bytes).freeze();
         self.searched = 0;
-        Some(match head.with_body(bytes.slice(head_bytes..)) {
+        Some(match waiting.head.with_body(bytes.slice(waiting.head_bytes..)) {
             Ok(message) => Framed::Message(message),
             Err(why) => Framed::Bad { refusal: why.refusal(&bytes), why, is_lost: false },
         })
+    }
+
+    /// The headers of the next message, once they are there.
+    fn head(&mut self) -> Option<Result<Waiting, BadMessage>> {
+        let Some(end) = find(&self.buffer, HEAD_END, self.searched) else {
+            self.searched = self.buffer.len().saturating_sub(HEAD_END.len() - 1);
+            return (self.buffer.len() > MAX_MESSAGE_BYTES).then_some(Err(BadMessage::TooLarge));
+        };
+        let head = Bytes::copy_from_slice(self.buffer.get(..end)?);
+        Some(Head::read(&head).and_then(|head| {
+            let head_bytes = end + HEAD_END.len();
+            let length = head.length.ok_or(BadMessage::Missing { name: "Content-Length" })?;
+            let whole_bytes = head_bytes.checked_add(length).filter(|&whole| whole <= MAX_MESSAGE_BYTES);
+            Ok(Waiting { head, head_bytes, whole_bytes: whole_bytes.ok_or(BadMessage::TooLarge)? })
+        }))
     }
 
     fn lose(&mut self, why: BadMessage) -> Framed {

@@ -10,6 +10,7 @@ const LINE_END: &[u8] = b"\r\n";
 const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// Everything before the body.
+#[derive(Debug)]
 pub(super) struct Head {
     start: Start,
     headers: Vec<Header>,

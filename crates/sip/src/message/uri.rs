@@ -187,22 +187,10 @@ pub(super) fn host_and_port(bytes: &[u8]) -> Option<(Host, Option<u16>)> {
 fn unescape(bytes: &[u8]) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
-    loop {
-        rest = match rest {
-            [b'%', high, low, behind @ ..] => {
-                let byte = hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low);
-                match byte.filter(|byte| !byte.is_ascii_control()) {
-                    Some(byte) => out.push(byte),
-                    None => out.extend([b'%', *high, *low]),
-                }
-                behind
-            }
-            [byte, behind @ ..] => {
-                out.push(*byte);
-                behind
-            }
-            [] => break,
-        };
+    while let [first, behind @ ..] = rest {
+        let (byte, behind) = escaped(rest).unwrap_or((*first, behind));
+        out.push(byte);
+        rest = behind;
     }
     match String::from_utf8(out) {
         Ok(text) if !text.contains(char::is_control) => text,
@@ -210,11 +198,10 @@ fn unescape(bytes: &[u8]) -> String {
     }
 }
 
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
+/// An escape at the beginning, and what is behind it.
+fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let [b'%', high, low, behind @ ..] = bytes else { return None };
+    let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let byte = digit(*high)? << 4 | digit(*low)?;
+    (!byte.is_ascii_control()).then_some((byte, behind))
 }
