@@ -89,7 +89,14 @@ async fn each_api_is_set_up_in_its_own_shape() {
         assert_eq!((session.path.as_str(), session.header(name)), (path, Some(value)), "{api} {audio}");
         let other = if name == "api-key" { "authorization" } else { "api-key" };
         assert_eq!((session.header(other), session.header("openai-beta")), (None, None), "{api} {audio}");
-        let update = session.set_up().await;
+        let mut update = session.set_up().await;
+        // The built-in tools, flat in every shape.
+        let tools = update["session"]["tools"].take();
+        let named = |tool: &Value| (tool["type"].as_str().unwrap().to_owned(), tool["name"].as_str().unwrap().to_owned());
+        let tools: Vec<_> = tools.as_array().unwrap().iter().map(named).collect();
+        let expected_tools = ["hang_up", "transfer_call", "send_dtmf"].map(|name| ("function".into(), name.into()));
+        assert_eq!(tools, expected_tools, "{api} {audio}");
+        update["session"]["tools"] = json!([]);
         assert_eq!(update["session"], expected, "{api} {audio}");
 
         // Both directions carry sound in that format.
