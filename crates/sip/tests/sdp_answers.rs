@@ -358,7 +358,8 @@ fn any_body() -> impl Strategy<Value = String> {
 
 /// What must hold of the answer to any offer that we take.
 fn check_answer(body: &[u8], local: &LocalMedia, previous: Option<&Description>) -> Option<Description> {
-    let offer = read(body).ok()?;
+    let fits_a_log = |why: &BadSdp| assert!(why.to_string().is_ascii() && why.to_string().len() < 300, "{why}");
+    let offer = read(body).inspect_err(fits_a_log).ok()?;
     let Answer { description, agreed } = answer(&offer, local, previous).ok()?;
     let sdp = description.to_sdp();
     // It can be read, and says the same as was agreed.

@@ -279,6 +279,7 @@ fn srtp_without_a_key_that_can_be_used_is_refused() {
         (String::new(), BadCrypto::Missing),
         (format!("a=crypto:1 AEAD_AES_256_GCM {KEY}"), BadCrypto::UnknownSuite { name: "AEAD_AES_256_GCM".to_owned() }),
         (format!("a=crypto:1 {KEY} x"), BadCrypto::UnknownSuite { name: "?".to_owned() }),
+        (format!("a=crypto:1 Some_Text {KEY}"), BadCrypto::UnknownSuite { name: "?".to_owned() }),
         (format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY} KDR=1"), BadCrypto::SessionParameter),
         (format!("a=crypto:x AES_CM_128_HMAC_SHA1_80 {KEY}"), BadCrypto::Malformed),
         (format!("a=crypto:1234567890 AES_CM_128_HMAC_SHA1_80 {KEY}"), BadCrypto::Malformed),

@@ -135,6 +135,20 @@ fn a_peer_whose_first_packets_were_missed_is_understood_after_the_wrap() {
 }
 
 #[test]
+fn only_a_new_source_may_have_wrapped_unseen() {
+    let (mut protect, mut unprotect) = pair(Suite::AesCm128HmacSha1_80);
+    for n in [10, 30_000, 60_000, 65_550] {
+        let mut packet = rtp(1, n);
+        protect.protect_rtp(&mut packet).unwrap();
+        match n {
+            10 => assert_eq!(unprotect.unprotect_rtp(&mut packet), Ok(())),
+            65_550 => assert_eq!(unprotect.unprotect_rtp(&mut packet), Err(SrtpError::Forged), "no second guess"),
+            _ => {} // lost
+        }
+    }
+}
+
+#[test]
 fn no_index_is_used_twice() {
     let (mut protect, _) = pair(Suite::AesCm128HmacSha1_80);
     protect.protect_rtp(&mut rtp(1, 500)).unwrap();

@@ -26,7 +26,7 @@ pub enum BadSdp {
         value: String,
     },
     /// An `m=` line that can't be read, and so can't be answered.
-    #[error("the line m={value} is not MEDIA PORT PROTOCOL FORMAT…")]
+    #[error("the line m={value} is not MEDIA PORT PROTOCOL FORMATS")]
     BadMedia {
         /// The line's value.
         value: String,
