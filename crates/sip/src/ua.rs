@@ -107,7 +107,7 @@ impl Ua {
                 }
                 Owner::Client(id) => {
                     if self.client.get_mut(id).is_some_and(|transaction| transaction.on_timer(now, out)) {
-                        self.unanswered(now, id, out);
+                        self.unanswered(now, id, false, out);
                     }
                 }
                 Owner::Call(id) => self.call_due(now, id, out),
@@ -156,7 +156,7 @@ impl Ua {
         let is_pending = transaction.is_pending();
         transaction.abandon();
         if is_pending {
-            self.unanswered(now, id, out);
+            self.unanswered(now, id, true, out);
         }
     }
 

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::event::{Action, OptionsTarget};
 use super::schedule::{Backoff, T2, T4, TIMEOUT, earliest};
 use super::settings::Flow;
-use crate::message::Message;
+use crate::message::{Message, Method};
 
 /// Most answers of one INVITE's branches that are acknowledged: a fork of more is not a telephone call.
 const MAX_FORKS: usize = 4;
@@ -42,7 +42,8 @@ pub(super) struct ClientTransaction {
     pub(super) purpose: Purpose,
     pub(super) request: Message,
     pub(super) flow: Flow,
-    /// The second try, with credentials.
+    /// How often it was asked for, and whether with credentials.
+    pub(super) tries: u8,
     pub(super) authorised: bool,
     invite: bool,
     bytes: Bytes,
@@ -82,20 +83,15 @@ struct Ack {
 }
 
 impl ClientTransaction {
-    pub(super) fn new(
-        now: Instant,
-        purpose: Purpose,
-        request: Message,
-        bytes: Bytes,
-        flow: Flow,
-        invite: bool,
-        out: &mut Vec<Action>,
-    ) -> Self {
+    /// Sends the request.
+    pub(super) fn new(now: Instant, purpose: Purpose, request: Message, flow: Flow, out: &mut Vec<Action>) -> Self {
+        let bytes = request.to_bytes();
+        let is_invite = request.method() == Some(&Method::Invite);
         out.push(Action::Send { flow, bytes: bytes.clone() });
-        let limit = if invite { TIMEOUT } else { T2 };
+        let limit = if is_invite { TIMEOUT } else { T2 };
         let again = (!flow.transport.is_reliable()).then(|| Backoff::new(now, limit));
         let state = State::Trying { again, until: now + TIMEOUT };
-        Self { purpose, request, flow, authorised: false, invite, bytes, state }
+        Self { purpose, request, flow, tries: 1, authorised: false, invite: is_invite, bytes, state }
     }
 
     pub(super) const fn is_invite(&self) -> bool {

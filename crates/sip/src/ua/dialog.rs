@@ -69,26 +69,34 @@ impl Dialog {
         }
     }
 
-    /// The same with whom a 2xx tells of: of several that a fork made, one.
-    pub(super) fn answered(&self, response: &Message, flow: Flow) -> Self {
+    /// The dialog that a 2xx to an INVITE of ours makes: of several that a fork makes, one. `way` is that of the INVITE,
+    /// `flow` that of its answer.
+    pub(super) fn answered(invite: &Message, response: &Message, way: Flow, flow: Flow) -> Self {
+        let value = |message: &Message, name| Bytes::copy_from_slice(message.value(name).unwrap_or_default());
+        let uri = invite.request_uri().ok();
         let mut route: Vec<_> = response.values(Name::RecordRoute).map(Bytes::copy_from_slice).collect();
         route.reverse();
-        let remote = response.value(Name::To).map_or_else(|| self.remote.clone(), Bytes::copy_from_slice);
         let mut dialog = Self {
-            call_id: self.call_id.clone(),
-            local_tag: self.local_tag.clone(),
+            call_id: Bytes::copy_from_slice(invite.call_id()),
+            local_tag: invite.from_tag().unwrap_or_default(),
             remote_tag: Some(response.to_tag().unwrap_or_default()),
-            local: self.local.clone(),
-            remote,
-            local_cseq: self.local_cseq,
+            local: value(invite, Name::From),
+            remote: value(response, Name::To),
+            local_cseq: invite.cseq().map_or(0, |(number, _)| number),
             remote_cseq: None,
-            target: self.target.clone(),
+            target: uri.as_ref().map(|uri| Bytes::copy_from_slice(uri.as_bytes())).unwrap_or_default(),
             route,
-            flow: Flow { connection: flow.connection.or(self.flow.connection), ..self.flow },
-            sips: self.sips,
+            flow: Flow { connection: flow.connection.or(way.connection), ..way },
+            sips: uri.is_some_and(|uri| uri.scheme == Scheme::Sips),
         };
         dialog.retarget(response);
         dialog
+    }
+
+    /// With the route of a request that was sent within it.
+    pub(super) fn along(mut self, request: &Message) -> Self {
+        self.route = request.values(Name::Route).map(Bytes::copy_from_slice).collect();
+        self
     }
 
     /// Whether this message of the far end belongs here.

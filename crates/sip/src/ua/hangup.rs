@@ -31,12 +31,11 @@ impl Ua {
         self.end(id, why, None, out);
         self.refuse_asked(now, id, Status::of(487), out);
         let reason = reason.map(str::to_owned);
-        if is_calling {
-            self.cancel(now, id, out);
-        } else if !is_held {
+        if !is_calling && !is_held {
             self.send_bye(now, id, reason, out);
         } else if let Some(call) = self.call_mut(id) {
             call.hangup = Some(reason);
+            self.cancel(now, id, out);
         }
     }
 
@@ -69,7 +68,10 @@ impl Ua {
             *until = now + TIMEOUT;
         }
         if let Some(invite) = self.client.get(tx).filter(|_| is_proceeding) {
-            let (request, flow) = (hop_by_hop(&invite.request, Method::Cancel), invite.flow);
+            let (mut request, flow) = (hop_by_hop(&invite.request, Method::Cancel), invite.flow);
+            if let Some(Some(reason)) = self.calls.get(&id).map(|call| call.hangup.clone().flatten()) {
+                request.push(Name::Reason, reason);
+            }
             self.send(now, Purpose::Orphan, request, flow, out);
         }
     }

@@ -55,10 +55,6 @@ impl ServerTransaction {
         self.flow
     }
 
-    pub(super) const fn is_invite(&self) -> bool {
-        self.invite
-    }
-
     pub(super) const fn is_pending(&self) -> bool {
         matches!(self.state, State::Proceeding { .. })
     }

@@ -9,4 +9,8 @@
 )]
 
 mod bench;
+mod changes;
 mod incoming;
+mod outgoing;
+mod refused;
+mod sessions;
