@@ -29,6 +29,7 @@ use crate::http::{Lifecycle, Shared, admin, events, health, ingest, metrics, out
 use crate::links::socket::Heartbeat;
 use crate::model::{BadKey, TlsSetupError};
 use crate::settings::{Settings, TlsSettings};
+use crate::sip::{self, SipGateway};
 use crate::{prompts, tls, tools};
 use aws_parts::{AwsParts, event_consumer};
 pub(crate) use bridge::model_auth;
@@ -96,6 +97,7 @@ pub struct Running {
     drain_timeout: Duration,
     servers: Vec<ServerHandle>,
     events: Option<ConsumerHandle>,
+    sip: Option<SipGateway>,
     simulator: Option<SimHandle>,
 }
 
@@ -181,14 +183,18 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     let servers = vec![media_server.handle(), admin_server.handle()];
     actix_rt::spawn(media_server);
     actix_rt::spawn(admin_server);
+    let sip = sip::start(&settings.sip, workers, &shared, Arc::clone(&shared.sip)).await?;
     let events = event_consumer(&settings.events, &shared).await?;
     shared.lifecycle.started();
     if announce_listeners {
         announce_listening("media", media_addr);
         announce_listening("admin", admin_addr);
+        for addr in sip.iter().flat_map(|sip| &sip.listening) {
+            announce_listening("sip", *addr);
+        }
     }
     let drain_timeout = settings.calls.drain_timeout;
-    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, events, simulator })
+    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, events, sip, simulator })
 }
 
 impl Running {
@@ -232,6 +238,9 @@ impl Running {
     pub async fn stop(self) {
         let _ = self.shared.supervisor.send(EndAll { farewell: Farewell::Nothing }).await;
         tokio::time::sleep(LAST_WORDS).await;
+        if let Some(sip) = self.sip {
+            sip.stop().await;
+        }
         for server in &self.servers {
             server.stop(true).await;
         }
@@ -300,7 +309,7 @@ fn listener(key: &'static str, addr: SocketAddr) -> Result<TcpListener, AppError
 }
 
 fn server_tls(settings: &TlsSettings) -> Result<rustls::ServerConfig, tls::TlsError> {
-    tls::server_config(&settings.cert_file, &settings.key_file)
+    tls::server_config("media.tls", &settings.cert_file, &settings.key_file)
 }
 
 fn embedded_simulator() -> Result<(SocketAddr, SimHandle), AppError> {
@@ -341,6 +350,7 @@ fn shared(
         lifecycle: Lifecycle::default(),
         events: aws.events,
         event_source: aws.event_source,
+        sip: Arc::default(),
         sma: sma::Application::new(&settings.sma),
         control_health: aws.control_health,
         outreach: outreach::Outreach::new(&settings.sma),

@@ -26,6 +26,7 @@ use trunkline_actors::settings::BridgeSettings;
 
 use crate::aws::{EventStats, SourceHealth};
 use crate::links::socket::Heartbeat;
+use crate::sip::SipStats;
 use auth::Secured;
 
 /// What every request may need.
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) events: Arc<EventStats>,
     /// How their queue is doing, where there is one.
     pub(crate) event_source: Option<Arc<SourceHealth>>,
+    pub(crate) sip: Arc<SipStats>,
     pub(crate) sma: sma::Application,
     /// How the SIP media application is doing, where there is one.
     pub(crate) control_health: Option<Arc<ControlHealth>>,

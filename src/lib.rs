@@ -11,6 +11,7 @@ mod links;
 mod model;
 mod prompts;
 pub mod settings;
+mod sip;
 pub mod telemetry;
 mod tls;
 pub mod tools;

@@ -11,6 +11,7 @@ mod reader;
 mod routes;
 mod secret;
 mod sections;
+mod sip;
 mod sources;
 #[cfg(test)]
 mod tests;

@@ -91,7 +91,7 @@ fn prompts_of(settings: &Settings) -> Finding {
 
 fn certificate(settings: &Settings) -> Option<Finding> {
     let files = settings.media.tls.as_ref()?;
-    Some(match tls::server_config(&files.cert_file, &files.key_file) {
+    Some(match tls::server_config("media.tls", &files.cert_file, &files.key_file) {
         Ok(_) => Finding::ok("media.tls", "certificate and key fit"),
         Err(error) => {
             Finding::fail("media.tls", error.to_string(), "give the PEM files of one certificate and its key")

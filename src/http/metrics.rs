@@ -1,6 +1,7 @@
 //! `GET /metrics` in the Prometheus text format, version 0.0.4.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::{HttpResponse, web};
 use prometheus_client::encoding::text::encode;
@@ -106,8 +107,24 @@ fn gather(shared: &Shared) -> Registry {
     );
     registry.register("fallback_prompts", "Keep-alive prompts played", ConstCounter::new(totals.prompts));
     gather_aws(shared, &mut registry);
+    gather_sip(shared, &mut registry);
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry
+}
+
+fn gather_sip(shared: &Shared, registry: &mut Registry) {
+    let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    let mut gauge = |name: &str, help: &str, count: &AtomicU64| {
+        let value = Gauge::<i64>::default();
+        value.set(i64::try_from(read(count)).unwrap_or(i64::MAX));
+        registry.register(name, help, value);
+    };
+    let sip = &shared.sip;
+    gauge("sip_dialogs", "SIP dialogs", &sip.dialogs);
+    gauge("sip_transactions", "SIP transactions that are remembered", &sip.transactions);
+    gauge("sip_ports_free", "Pairs of media ports that are free", &sip.ports_free);
+    registry.register("sip_invites", "Calls that came in by SIP", ConstCounter::new(read(&sip.invites)));
+    registry.register("sip_refused", "Calls by SIP that were refused", ConstCounter::new(read(&sip.refused)));
 }
 
 fn gather_aws(shared: &Shared, registry: &mut Registry) {

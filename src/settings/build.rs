@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::sections::*;
 use super::sources::{self, Sources};
 use super::{Loaded, SettingsError};
-use super::{aws, model, routes, tools};
+use super::{aws, model, routes, sip, tools};
 
 /// Longest text of the action Speak, in characters.
 const SPEAKABLE: usize = 1_000;
@@ -45,6 +45,7 @@ fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
     let ingest = ingest(r);
     let calls = calls(r);
     let realtime = model::read(r, [media.listen, admin.listen], warnings);
+    let sip = sip::read(r);
     let events = aws::events(r);
     let sma = aws::sma(r);
     let fallback = fallback(r, sma.application_id.is_some(), warnings);
@@ -70,7 +71,7 @@ fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
     if media.listen == admin.listen && media.listen.port() != 0 {
         r.complain("admin.listen", &format!("= {} is also media.listen; give each its own", admin.listen));
     }
-    Settings { media, admin, ingest, calls, realtime, events, sma, fallback, tools, routes, log }
+    Settings { media, admin, ingest, calls, realtime, sip, events, sma, fallback, tools, routes, log }
 }
 
 fn tls(r: &mut Reader<'_>) -> Option<TlsSettings> {
@@ -93,7 +94,7 @@ fn tls(r: &mut Reader<'_>) -> Option<TlsSettings> {
     }
 }
 
-fn readable(r: &mut Reader<'_>, key: &str, path: Option<&Path>) {
+pub(super) fn readable(r: &mut Reader<'_>, key: &str, path: Option<&Path>) {
     if let Some(Err(error)) = path.map(std::fs::File::open) {
         r.refuse(key, &format!("a readable file: {error}"));
     }

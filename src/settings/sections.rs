@@ -1,9 +1,11 @@
 //! The typed sections. Keys and meanings are those of `config/default.toml`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use trunkline_call::{FallbackChannel, Glob};
 use trunkline_media::ModelFormat;
 use trunkline_realtime::{Api, TurnDetection};
@@ -24,6 +26,8 @@ pub struct Settings {
     pub calls: CallSettings,
     /// The speech model.
     pub realtime: RealtimeSettings,
+    /// The SIP/RTP leg.
+    pub sip: SipSettings,
     /// Call events from SQS.
     pub events: EventSettings,
     /// SIP media application.
@@ -273,4 +277,69 @@ pub struct LogSettings {
     pub filter: String,
     /// Numbers are shown as their last four digits.
     pub mask_numbers: bool,
+}
+
+/// `sip.*`
+#[derive(Clone, Debug)]
+pub struct SipSettings {
+    /// UDP and TCP; `None`: off.
+    pub listen: Option<SocketAddr>,
+    /// TLS; `None`: off.
+    pub tls: Option<SipTls>,
+    /// The address that peers see, where it is not the one that is listened on.
+    pub advertised: Option<IpAddr>,
+    /// Who is answered at all.
+    pub networks: Vec<IpNet>,
+    /// Where media comes in: an even port for RTP, the next one for RTCP.
+    pub rtp_ports: RangeInclusive<u16>,
+    /// Offers without SRTP are refused.
+    pub require_srtp: bool,
+    /// Digest, where peers have to know a password too.
+    pub account: Option<SipAccount>,
+    /// A dialog whose peer says nothing for so long is over (RFC 4028).
+    pub session_expires: Duration,
+    /// Who is asked now and then whether he is there.
+    pub trunks: Vec<SipTrunk>,
+    /// How often.
+    pub options_interval: Duration,
+}
+
+/// `sip.tls.*`
+#[derive(Clone, Debug)]
+pub struct SipTls {
+    /// Address to listen on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Certificate chain, PEM.
+    pub cert_file: PathBuf,
+    /// Private key, PEM.
+    pub key_file: PathBuf,
+}
+
+/// `sip.username`, `sip.password`
+#[derive(Clone, Debug)]
+pub struct SipAccount {
+    /// User of the digest.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+/// How SIP is carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SipTransport {
+    /// Datagrams.
+    Udp,
+    /// A stream.
+    Tcp,
+    /// A stream, encrypted.
+    Tls,
+}
+
+/// A host that is asked whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipTrunk {
+    /// `HOST:PORT`
+    pub address: String,
+    /// By what.
+    pub transport: SipTransport,
 }

@@ -1,0 +1,391 @@
+//! One task that owns every dialog: messages in, messages out, and what they mean to the calls.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix_rt::{Arbiter, ArbiterHandle};
+use actix_web::web;
+use bytes::Bytes;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use trunkline_sip::sdp::{self, Answer, LocalMedia};
+use trunkline_sip::ua::{
+    Action, CallKey, ContactHosts, Ended, Flow, OptionsTarget, Transport, Ua, UaEvent, UaSettings,
+};
+
+use super::incoming::{self, Invitation, SetUp};
+use super::leg::LegOrder;
+use super::ports::Ports;
+use super::wire::{AllowList, Received, Wire};
+use crate::app::AppError;
+use crate::http::Shared;
+use crate::settings::{SipSettings, SipTransport};
+use crate::{model, tls};
+
+/// What calls may want of their dialogs, waiting to be done.
+const COMMANDS: usize = 1_024;
+/// Dialogs are the supervisor's to limit (`calls.max`); this bounds the memory of a flood.
+const MAX_DIALOGS: usize = 10_000;
+/// Byes that are not answered hold up the end no longer.
+const LAST_BYES: Duration = Duration::from_secs(1);
+
+/// What a call's tasks want of its dialog.
+pub(super) enum Command {
+    /// The call stands ready to be answered, or is not to be.
+    Ready(CallKey, Result<SetUp, incoming::Refused>),
+    /// The call is over on our side.
+    Bye(CallKey),
+    /// The caller is to go on elsewhere.
+    Refer(CallKey, String),
+    /// The service ends.
+    Stop,
+}
+
+/// Counters for metrics and the leak test.
+#[derive(Debug, Default)]
+pub(crate) struct SipStats {
+    pub(crate) dialogs: AtomicU64,
+    pub(crate) transactions: AtomicU64,
+    pub(crate) ports_free: AtomicU64,
+    pub(crate) invites: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) trunks_alive: AtomicU64,
+}
+
+/// The leg, listening.
+pub(crate) struct SipGateway {
+    /// Where it listens.
+    pub(crate) listening: Vec<SocketAddr>,
+    commands: mpsc::Sender<Command>,
+    task: actix_rt::task::JoinHandle<()>,
+    arbiters: Vec<Arbiter>,
+}
+
+impl SipGateway {
+    /// Hangs up what is left and lets go of the sockets.
+    pub(crate) async fn stop(self) {
+        // A gateway that is gone has stopped.
+        let _ = self.commands.send(Command::Stop).await;
+        let _ = self.task.await;
+        for arbiter in self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+enum Call {
+    /// Its actors are being started; if the caller hung up meanwhile, why.
+    SettingUp(Option<Ended>),
+    Up {
+        leg: mpsc::Sender<LegOrder>,
+        answer: Box<Answer>,
+        local: Box<LocalMedia>,
+    },
+}
+
+struct Gateway {
+    ua: Ua,
+    wire: Wire,
+    calls: HashMap<CallKey, Call>,
+    commands: mpsc::Receiver<Command>,
+    sender: mpsc::Sender<Command>,
+    ports: Ports,
+    bind: IpAddr,
+    advertised: IpAddr,
+    require_srtp: bool,
+    /// Where calls live, in turn.
+    places: Vec<ArbiterHandle>,
+    next_place: usize,
+    trunks: Vec<(String, SipTransport)>,
+    options_interval: Duration,
+    next_options: Instant,
+    shared: web::Data<Shared>,
+    stats: Arc<SipStats>,
+    actions: Vec<Action>,
+}
+
+/// Starts the leg where it is configured; each listener is told of on stdout by the caller.
+pub(crate) async fn start(
+    settings: &SipSettings,
+    workers: usize,
+    shared: &web::Data<Shared>,
+    stats: Arc<SipStats>,
+) -> Result<Option<SipGateway>, AppError> {
+    if settings.listen.is_none() && settings.tls.is_none() {
+        return Ok(None);
+    }
+    let failed = |key, addr| move |error: io::Error| AppError::Listen { key, addr, error };
+    let mut listening = Vec::new();
+    let mut udp = None;
+    let mut tcp = None;
+    if let Some(address) = settings.listen {
+        let stream = TcpListener::bind(address).await.map_err(failed("sip.listen", address))?;
+        let bound = stream.local_addr()?;
+        udp = Some(UdpSocket::bind(bound).await.map_err(failed("sip.listen", bound))?);
+        tcp = Some(stream);
+        listening.push(bound);
+    }
+    let allowed = AllowList::new(&settings.networks);
+    let wire = Wire::new(udp, allowed, model::client_config(None)?);
+    if let Some(listener) = tcp {
+        wire.accept(listener, None);
+    }
+    if let Some(tls_settings) = &settings.tls {
+        let config = tls::server_config("sip.tls", &tls_settings.cert_file, &tls_settings.key_file)?;
+        let address = tls_settings.listen;
+        let listener = TcpListener::bind(address).await.map_err(failed("sip.tls.listen", address))?;
+        listening.push(listener.local_addr()?);
+        wire.accept(listener, Some(Arc::new(config).into()));
+    }
+    let bind = settings.listen.or(settings.tls.as_ref().map(|tls| tls.listen)).map_or(advertised_default(), |a| a.ip());
+    let advertised = settings.advertised.unwrap_or(bind);
+    let arbiters: Vec<Arbiter> = (0..workers).map(|_| Arbiter::new()).collect();
+    let (sender, commands) = mpsc::channel(COMMANDS);
+    let gateway = Gateway {
+        ua: Ua::new(ua_settings(settings, advertised, &listening), fastrand::Rng::new()),
+        wire,
+        calls: HashMap::new(),
+        commands,
+        sender: sender.clone(),
+        ports: Ports::new(settings.rtp_ports.clone()),
+        bind,
+        advertised,
+        require_srtp: settings.require_srtp,
+        places: arbiters.iter().map(Arbiter::handle).collect(),
+        next_place: 0,
+        trunks: settings.trunks.iter().map(|trunk| (trunk.address.clone(), trunk.transport)).collect(),
+        options_interval: settings.options_interval,
+        next_options: Instant::now(),
+        shared: shared.clone(),
+        stats,
+        actions: Vec::new(),
+    };
+    let task = actix_rt::spawn(gateway.run());
+    Ok(Some(SipGateway { listening, commands: sender, task, arbiters }))
+}
+
+const fn advertised_default() -> IpAddr {
+    IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
+}
+
+fn ua_settings(settings: &SipSettings, advertised: IpAddr, listening: &[SocketAddr]) -> UaSettings {
+    let at = |port: Option<u16>| SocketAddr::new(advertised, port.unwrap_or_default()).to_string();
+    let plain = settings.listen.and_then(|_| listening.first()).map(SocketAddr::port);
+    let tls = settings.tls.as_ref().and_then(|_| listening.last()).map(SocketAddr::port);
+    UaSettings {
+        contact_host: ContactHosts { udp: at(plain), tcp: at(plain), tls: at(tls.or(plain)) },
+        user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
+        session_expires: settings.session_expires,
+        max_dialogs: MAX_DIALOGS,
+        max_per_source: MAX_DIALOGS,
+        ..UaSettings::new(&at(plain.or(tls)))
+    }
+}
+
+impl Gateway {
+    async fn run(mut self) {
+        let mut stopping = None;
+        loop {
+            let timer = self.ua.next_timer().map(Instant::from_std);
+            let options = (!self.trunks.is_empty() && stopping.is_none()).then_some(self.next_options);
+            let wake = [timer, options, stopping].into_iter().flatten().min();
+            let sleep = async {
+                match wake {
+                    Some(wake) => sleep_until(wake).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                received = self.wire.next() => self.received(received),
+                Some(command) = self.commands.recv() => {
+                    if matches!(command, Command::Stop) {
+                        stopping = Some(Instant::now() + LAST_BYES);
+                    }
+                    self.command(command);
+                }
+                () = sleep => {
+                    let now = Instant::now();
+                    self.ua.on_timer(now.into_std(), &mut self.actions);
+                    if options.is_some_and(|due| due <= now) {
+                        self.next_options = now + self.options_interval;
+                        self.ask_trunks().await;
+                    }
+                }
+            }
+            self.act();
+            if stopping.is_some_and(|end| Instant::now() >= end || self.ua.calls() == 0) {
+                return;
+            }
+        }
+    }
+
+    fn received(&mut self, received: Received) {
+        let now = Instant::now().into_std();
+        match received {
+            Received::Message(flow, message) => self.ua.receive(now, flow, message, &mut self.actions),
+            Received::Closed(connection) => self.ua.connection_closed(now, connection, &mut self.actions),
+        }
+    }
+
+    /// Carries out what the agent wants, until it wants nothing more.
+    fn act(&mut self) {
+        while !self.actions.is_empty() {
+            for action in std::mem::take(&mut self.actions) {
+                match action {
+                    Action::Send { flow, bytes } => self.wire.send(&flow, bytes),
+                    Action::Event(event) => self.event(event),
+                }
+            }
+        }
+        self.stats.dialogs.store(self.ua.calls() as u64, Ordering::Relaxed);
+        self.stats.transactions.store(self.ua.transactions() as u64, Ordering::Relaxed);
+        self.stats.ports_free.store(self.ports.free() as u64, Ordering::Relaxed);
+    }
+
+    fn event(&mut self, event: UaEvent) {
+        match event {
+            UaEvent::Incoming { call, invite } => {
+                self.stats.invites.fetch_add(1, Ordering::Relaxed);
+                if let Err(refused) = self.incoming(call, &invite) {
+                    self.refuse(call, &refused);
+                }
+            }
+            UaEvent::Changed { call, sdp } => self.changed(call, sdp),
+            UaEvent::Info { call, content_type, body } => {
+                if let Some(key) = incoming::key_of_info(&content_type, &body) {
+                    self.order(call, LegOrder::Key(key));
+                }
+            }
+            UaEvent::Transferred { call, result } => {
+                tracing::info!(?call, ?result, "what became of a transfer by REFER");
+            }
+            UaEvent::Ended { call, why, .. } => match self.calls.remove(&call) {
+                Some(Call::SettingUp(_)) => {
+                    self.calls.insert(call, Call::SettingUp(Some(why)));
+                }
+                // A leg that is gone, or as good as that, needs no telling.
+                Some(Call::Up { leg, .. }) => drop(leg.try_send(LegOrder::Ended(why))),
+                None => {}
+            },
+            UaEvent::Options { target, alive } => {
+                self.stats.trunks_alive.store(u64::from(alive), Ordering::Relaxed);
+                tracing::debug!(uri = target.uri, alive, "a trunk was asked whether it is there");
+            }
+            UaEvent::Confirmed { .. } | UaEvent::Ringing { .. } | UaEvent::Answered { .. } => {}
+        }
+    }
+
+    /// Starts to set a call up beside the loop.
+    fn incoming(&mut self, call: CallKey, invite: &trunkline_sip::ua::Invite) -> Result<(), incoming::Refused> {
+        let invitation = Invitation::read(invite, &self.shared.bridge.routes)?;
+        let offer = sdp::read(invite.sdp.as_deref().unwrap_or_default()).map_err(incoming::Refused::media)?;
+        let pair = self.ports.take(self.bind).ok_or(incoming::Refused::NO_PORT)?;
+        let local = incoming::local_media(self.advertised, pair.port, self.require_srtp);
+        let answer = sdp::answer(&offer, &local, None).map_err(incoming::Refused::media)?;
+        let place = self.places.get(self.next_place % self.places.len().max(1)).cloned();
+        self.next_place += 1;
+        let place = place.ok_or(incoming::Refused::INTERNAL)?;
+        self.calls.insert(call, Call::SettingUp(None));
+        let setting_up =
+            incoming::set_up(self.shared.clone(), invitation, answer, local, pair, place, call, self.sender.clone());
+        let sender = self.sender.clone();
+        actix_rt::spawn(async move {
+            let result = setting_up.await;
+            // Without a gateway there is nobody to be answered.
+            let _ = sender.send(Command::Ready(call, result)).await;
+        });
+        Ok(())
+    }
+
+    fn refuse(&mut self, call: CallKey, refused: &incoming::Refused) {
+        self.stats.refused.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now().into_std();
+        let incoming::Refused { status, reason, retry_after, why } = refused;
+        tracing::info!(status, why, "a SIP call was refused");
+        self.ua.reject(now, call, *status, reason, *retry_after, &mut self.actions);
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Instant::now().into_std();
+        match command {
+            Command::Ready(call, result) => self.ready(call, result),
+            Command::Bye(call) => self.ua.bye(now, call, None, &mut self.actions),
+            Command::Refer(call, to) => {
+                let target = format!("sip:{to}@{}", SocketAddr::new(self.advertised, 0).ip());
+                self.ua.refer(now, call, &target, &mut self.actions);
+            }
+            Command::Stop => {
+                for call in self.calls.keys().copied().collect::<Vec<_>>() {
+                    self.ua.bye(now, call, None, &mut self.actions);
+                }
+            }
+        }
+    }
+
+    fn ready(&mut self, call: CallKey, result: Result<SetUp, incoming::Refused>) {
+        let now = Instant::now().into_std();
+        let Some(Call::SettingUp(ended)) = self.calls.remove(&call) else { return };
+        match (result, ended) {
+            (Ok(SetUp { leg, .. }), Some(why)) => drop(leg.try_send(LegOrder::Ended(why))),
+            (Ok(SetUp { leg, answer, local }), None) => {
+                let sdp = Bytes::from(answer.description.to_sdp());
+                self.calls.insert(call, Call::Up { leg, answer, local });
+                self.ua.accept(now, call, sdp, &mut self.actions);
+            }
+            (Err(refused), None) => self.refuse(call, &refused),
+            (Err(_), Some(_)) => {}
+        }
+    }
+
+    /// Hold, another address, another codec; or a wish to hear our side again.
+    fn changed(&mut self, call: CallKey, sdp: Option<Bytes>) {
+        let now = Instant::now().into_std();
+        let Some(Call::Up { leg, answer, local }) = self.calls.get_mut(&call) else {
+            return self.ua.answer_change(now, call, Err(488), &mut self.actions);
+        };
+        let Some(body) = sdp else {
+            let ours = Bytes::from(answer.description.to_sdp());
+            return self.ua.answer_change(now, call, Ok(ours), &mut self.actions);
+        };
+        let changed = sdp::read(&body).ok().and_then(|offer| {
+            local.fresh_key = incoming::fresh_key();
+            sdp::answer(&offer, local, Some(&answer.description)).ok()
+        });
+        let Some(changed) = changed else {
+            return self.ua.answer_change(now, call, Err(488), &mut self.actions);
+        };
+        drop(leg.try_send(LegOrder::Change(Box::new(changed.agreed.clone()))));
+        let ours = Bytes::from(changed.description.to_sdp());
+        **answer = changed;
+        self.ua.answer_change(now, call, Ok(ours), &mut self.actions);
+    }
+
+    fn order(&self, call: CallKey, order: LegOrder) {
+        if let Some(Call::Up { leg, .. }) = self.calls.get(&call) {
+            drop(leg.try_send(order));
+        }
+    }
+
+    async fn ask_trunks(&mut self) {
+        for (address, transport) in self.trunks.clone() {
+            let (transport, suffix) = match transport {
+                SipTransport::Udp => (Transport::Udp, ""),
+                SipTransport::Tcp => (Transport::Tcp, ";transport=tcp"),
+                SipTransport::Tls => (Transport::Tls, ";transport=tls"),
+            };
+            let found = tokio::time::timeout(LAST_BYES, tokio::net::lookup_host(address.clone())).await;
+            let Some(peer) = found.ok().and_then(Result::ok).and_then(|mut found| found.next()) else {
+                tracing::warn!(trunk = address, "a trunk's name cannot be resolved");
+                continue;
+            };
+            let flow = Flow { transport, peer, connection: None };
+            let target = OptionsTarget { uri: format!("sip:{address}{suffix}"), flow };
+            self.ua.options(Instant::now().into_std(), target, &mut self.actions);
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! From an INVITE to a call that can be answered.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_rt::ArbiterHandle;
+use actix_web::web;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use trunkline_actors::link::link;
+use trunkline_actors::messages::{Admit, Attach, Refusal};
+use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable};
+use trunkline_chime::sma::headers;
+use trunkline_sip::leg::Leg;
+use trunkline_sip::sdp::{Answer, LocalMedia};
+use trunkline_sip::srtp::FreshKey;
+use trunkline_sip::ua::{CallKey, Invite, Party};
+
+use super::gateway::Command;
+use super::leg::{LegOrder, LegTask};
+use super::ports::PortPair;
+use crate::http::Shared;
+
+/// Orders that wait for a leg.
+const ORDERS: usize = 16;
+/// A call that is refused for now may be tried again after so many seconds.
+const RETRY_AFTER: u32 = 5;
+
+/// A call that stands ready.
+pub(super) struct SetUp {
+    pub(super) leg: mpsc::Sender<LegOrder>,
+    pub(super) answer: Box<Answer>,
+    pub(super) local: Box<LocalMedia>,
+}
+
+/// Why a call is not answered, in SIP's words.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: u16,
+    pub(super) reason: &'static str,
+    pub(super) retry_after: Option<u32>,
+    pub(super) why: String,
+}
+
+impl Refused {
+    pub(super) const NO_PORT: Self = Self { status: 486, reason: "Busy Here", retry_after: None, why: String::new() };
+    pub(super) const INTERNAL: Self =
+        Self { status: 500, reason: "Server Internal Error", retry_after: None, why: String::new() };
+
+    fn new(status: u16, reason: &'static str, why: impl Into<String>) -> Self {
+        Self { status, reason, retry_after: None, why: why.into() }
+    }
+
+    /// There can be no media.
+    pub(super) fn media(error: impl std::fmt::Display) -> Self {
+        Self::new(488, "Not Acceptable Here", error.to_string())
+    }
+
+    fn by(refusal: Refusal) -> Self {
+        let why = refusal.to_string();
+        match refusal {
+            Refusal::Draining => Self { retry_after: Some(RETRY_AFTER), ..Self::new(503, "Service Unavailable", why) },
+            Refusal::AtCapacity => Self::new(486, "Busy Here", why),
+            // The SIP media application takes it as over.
+            Refusal::Over => Self::new(603, "Decline", why),
+            Refusal::Internal => Self::new(500, "Server Internal Error", why),
+        }
+    }
+}
+
+/// What an INVITE tells of its call.
+pub(super) struct Invitation {
+    pub(super) call_id: CallId,
+    pub(super) facts: CallFacts,
+}
+
+impl Invitation {
+    /// Reads the caller's words; a number whose route rejects is declined before anything is answered.
+    pub(super) fn read(invite: &Invite, routes: &RouteTable) -> Result<Self, Refused> {
+        let header = |name: &str| {
+            let of_name = |(known, value): &(String, String)| known.eq_ignore_ascii_case(name).then(|| value.clone());
+            invite.headers.iter().find_map(of_name).filter(|value| !value.is_empty())
+        };
+        let request_user = invite.request_user.clone();
+        let is_transaction = |user: &String| is_uuid(user);
+        let number = |party: &Party| party.user.clone().filter(|user| !is_uuid(user));
+        let metadata = header(headers::METADATA).and_then(|text| headers::decode_metadata(&text));
+        let facts = CallFacts {
+            sma_transaction_id: header(headers::TRANSACTION).or_else(|| request_user.clone().filter(is_transaction)),
+            direction: Some(Direction::Inbound),
+            from: header(headers::FROM).or_else(|| number(&invite.from)),
+            to: header(headers::TO)
+                .or_else(|| number(&invite.to))
+                .or_else(|| request_user.filter(|user| !is_uuid(user))),
+            route: header(headers::ROUTE),
+            metadata: metadata.and_then(|json| serde_json::from_str(&json).ok()),
+            ..CallFacts::default()
+        };
+        let wanted = facts.route.as_deref().or(facts.to.as_deref());
+        if routes.choose(wanted).is_none_or(|route| route.kind == RouteKind::Reject) {
+            return Err(Refused::new(603, "Decline", "no route for this number, or one that rejects"));
+        }
+        let call_id = header(headers::CALL_ID).and_then(|id| CallId::parse(&id).ok());
+        Ok(Self { call_id: call_id.unwrap_or_else(|| call_id_of(&invite.call_id)), facts })
+    }
+}
+
+/// The Call-ID as a call id: what that does not allow is replaced, so that the events of the call still meet it.
+fn call_id_of(text: &str) -> CallId {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || "._:@-".contains(c) { c } else { '_' };
+    let text: String = text.chars().take(128).map(fits).collect();
+    CallId::parse(&text).unwrap_or_else(|_| CallId::generate())
+}
+
+/// The SIP media application names its transaction in the Request-URI too.
+fn is_uuid(text: &str) -> bool {
+    let is_part = |(part, length): (&str, usize)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
+    text.split('-').count() == 5 && text.split('-').zip([8, 4, 4, 4, 12]).all(is_part)
+}
+
+/// A key that came by INFO (`application/dtmf-relay`: `Signal=5`; `application/dtmf`: `5`).
+pub(super) fn key_of_info(content_type: &str, body: &[u8]) -> Option<char> {
+    let text = std::str::from_utf8(body).ok()?;
+    let key = match content_type {
+        "application/dtmf-relay" => text.lines().find_map(|line| line.trim().strip_prefix("Signal="))?,
+        "application/dtmf" => text,
+        _ => return None,
+    };
+    let mut keys = key.trim().chars();
+    let key = keys.next().map(|key| key.to_ascii_uppercase())?;
+    (keys.next().is_none() && matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(key)
+}
+
+/// Our side of a call's media.
+pub(super) fn local_media(address: IpAddr, port: u16, require_srtp: bool) -> LocalMedia {
+    LocalMedia { address, port, session_id: fastrand::u64(..1 << 62), require_srtp, fresh_key: fresh_key() }
+}
+
+/// A key from the system's own randomness.
+pub(super) fn fresh_key() -> FreshKey {
+    let (mut key, mut salt) = ([0; 32], [0; 14]);
+    let random = SystemRandom::new();
+    if random.fill(&mut key).and_then(|()| random.fill(&mut salt)).is_err() {
+        // Linux does not refuse; a key by chance keeps the call, and nobody is told that it is secret.
+        tracing::error!("the system has no randomness: the SRTP key of a call is weak");
+        fastrand::fill(&mut key);
+        fastrand::fill(&mut salt);
+    }
+    FreshKey::new(key, salt)
+}
+
+/// Starts the call's actors at `place`, and the task of its media beside them.
+#[expect(clippy::too_many_arguments, reason = "what the gateway knows of one call, once")]
+pub(super) async fn set_up(
+    shared: web::Data<Shared>,
+    invitation: Invitation,
+    answer: Answer,
+    local: LocalMedia,
+    pair: PortPair,
+    place: ArbiterHandle,
+    call: CallKey,
+    gateway: mpsc::Sender<Command>,
+) -> Result<SetUp, Refused> {
+    let Invitation { call_id, facts } = invitation;
+    let codec = answer.agreed.codec.line();
+    let admit = Admit {
+        call_id,
+        sma_transaction_id: facts.sma_transaction_id.clone(),
+        codec,
+        link: "sip",
+        arbiter: place.clone(),
+    };
+    let gone = |_| Refused::INTERNAL;
+    let admission = shared.supervisor.send(admit).await.map_err(gone)?.map_err(Refused::by)?;
+    let (sender, receiver) = link(codec);
+    // A telephone hears nothing strange: silence is sent where nothing plays.
+    let attach = Attach { link: sender, fill: true, facts };
+    let epoch = admission.line.send(attach).await.map_err(gone)?;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let leg = Leg::new(Instant::now().into_std(), since_1970, &answer.agreed, fastrand::Rng::new());
+    let (orders, waiting) = mpsc::channel(ORDERS);
+    let task =
+        LegTask { leg, pair, link: receiver, line: admission.line, epoch, record: admission.record, call, gateway };
+    place.spawn_fn(move || {
+        actix_rt::spawn(task.run(waiting));
+    });
+    Ok(SetUp { leg: orders, answer: Box::new(answer), local: Box::new(local) })
+}
