@@ -189,18 +189,20 @@ impl ClientTransaction {
 
     /// Returns whether the far end was waited for in vain.
     pub(super) fn on_timer(&mut self, now: Instant, out: &mut Vec<Action>) -> bool {
-        match &mut self.state {
+        let again = match &mut self.state {
             State::Trying { until, .. } | State::Proceeding { until: Some(until), .. } if now >= *until => {
                 self.state = State::Over;
                 return true;
             }
-            State::Accepted { until, .. } | State::Completed { until, .. } if now >= *until => self.state = State::Over,
-            State::Trying { again: Some(again), .. } | State::Proceeding { again: Some(again), .. } => {
-                if again.fire(now) {
-                    out.push(Action::Send { flow: self.flow, bytes: self.bytes.clone() });
-                }
+            State::Accepted { until, .. } | State::Completed { until, .. } if now >= *until => {
+                self.state = State::Over;
+                None
             }
-            _ => {}
+            State::Trying { again, .. } | State::Proceeding { again, .. } => again.as_mut(),
+            State::Accepted { .. } | State::Completed { .. } | State::Over => None,
+        };
+        if again.is_some_and(|again| again.fire(now)) {
+            out.push(Action::Send { flow: self.flow, bytes: self.bytes.clone() });
         }
         false
     }

@@ -117,18 +117,15 @@ impl ServerTransaction {
     }
 
     pub(super) fn on_timer(&mut self, now: Instant, out: &mut Vec<Action>) {
-        match &mut self.state {
-            State::Accepted { until } | State::Confirmed { until } | State::Completed { until, .. }
-                if now >= *until =>
-            {
-                self.state = State::Over;
-            }
-            State::Completed { response, again: Some(again), .. } => {
-                if again.fire(now) {
-                    out.push(Action::Send { flow: self.flow, bytes: response.clone() });
-                }
-            }
-            _ => {}
+        if let State::Accepted { until } | State::Confirmed { until } | State::Completed { until, .. } = &self.state
+            && now >= *until
+        {
+            self.state = State::Over;
+        }
+        if let State::Completed { response, again: Some(again), .. } = &mut self.state
+            && again.fire(now)
+        {
+            out.push(Action::Send { flow: self.flow, bytes: response.clone() });
         }
     }
 }

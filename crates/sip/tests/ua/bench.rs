@@ -14,7 +14,6 @@ pub const ANSWER: &str =
 
 pub struct Bench {
     pub ua: Ua,
-    pub start: Instant,
     pub now: Instant,
     /// Where messages come from.
     pub flow: Flow,
@@ -45,9 +44,8 @@ impl Bench {
     }
 
     pub fn with(settings: UaSettings) -> Self {
-        let start = beginning();
         let ua = Ua::new(settings, fastrand::Rng::with_seed(7));
-        Self { ua, start, now: start, flow: Flow::udp(address(TRUNK)), did: vec![], sent: vec![], told: vec![] }
+        Self { ua, now: beginning(), flow: Flow::udp(address(TRUNK)), did: vec![], sent: vec![], told: vec![] }
     }
 
     /// The same, spoken to over a connection.

@@ -11,6 +11,7 @@
 mod bench;
 mod changes;
 mod incoming;
+mod network;
 mod outgoing;
 mod refused;
 mod sessions;

@@ -233,7 +233,8 @@ fn notify(trunk: &mut Trunk, state: &str, fragment: &str) -> String {
 
 #[test]
 fn a_transfer_tells_what_became_of_it() {
-    let table: &[(&[(&str, &str)], Result<(), u16>)] = &[
+    type Notes = &'static [(&'static str, &'static str)];
+    let table: &[(Notes, Result<(), u16>)] = &[
         (&[("active;expires=60", "SIP/2.0 100 Trying"), ("terminated;reason=noresource", "SIP/2.0 200 OK")], Ok(())),
         (&[("terminated", "SIP/2.0 486 Busy Here\r\n")], Err(486)),
         (&[("active", "SIP/2.0 180 Ringing"), ("terminated", "SIP/2.0 180 Ringing")], Err(408)),
