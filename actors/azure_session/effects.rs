@@ -62,9 +62,10 @@ impl AzureSessionActor {
                 if !active.is_empty() {
                     self.call.record.model.add_interruption();
                 }
-                self.clear();
                 self.call.note("speech", "the caller speaks".to_owned());
+                // First: a line that falls silent is what a departure waits for.
                 self.stay(ctx);
+                self.clear();
             }
             Effect::ToolCall { call_id, name, arguments } => self.on_tool_call(id, call_id, &name, &arguments, ctx),
             Effect::Configured { .. } => self.configured(id, ctx),

@@ -117,9 +117,9 @@ impl Handler<KeyPressed> for AzureSessionActor {
     type Result = ();
 
     fn handle(&mut self, _: KeyPressed, ctx: &mut Context<Self>) {
+        self.stay(ctx);
         self.clear();
         self.with_current(ctx, Session::interrupt);
-        self.stay(ctx);
     }
 }
 
