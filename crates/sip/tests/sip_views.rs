@@ -24,7 +24,7 @@ fn with(name: Name, value: &str) -> Message {
 #[test]
 fn addresses_are_taken_apart() {
     // value; display name, URI, tag, parameters of the header
-    let table: &[(&str, Option<&str>, &str, Option<&str>, usize)] = &[
+    let table = [
         ("\"\" <sip:a@b>;tag=x", None, "sip:a@b", Some("x"), 1),
         ("<sip:a@b>;tag=x", None, "sip:a@b", Some("x"), 1),
         ("<sip:a@b;tag=uri>", None, "sip:a@b;tag=uri", None, 0),
@@ -48,7 +48,7 @@ fn addresses_are_taken_apart() {
         ("tel:+1555;phone-context=example.com", None, "tel:+1555", None, 1),
         ("  <sip:a@b>  ", None, "sip:a@b", None, 0),
     ];
-    for &(value, display, uri, tag, params) in table {
+    for (value, display, uri, tag, params) in table {
         let read = NameAddr::parse(value.as_bytes()).unwrap_or_else(|| panic!("{value}"));
         assert_eq!(read.display.as_deref(), display, "{value}");
         assert_eq!(read.uri.as_bytes(), uri.as_bytes(), "{value}");

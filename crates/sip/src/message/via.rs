@@ -91,8 +91,8 @@ impl Message {
     pub fn note_source(&mut self, source: SocketAddr) {
         let Ok(via) = self.via() else { return };
         let Some(line) = self.first_mut(Name::Via) else { return };
-        let is_there = via.host.address() == Some(source.ip()) && via.rport == Rport::Absent;
-        if is_there {
+        let is_from_there = via.host.address() == Some(source.ip());
+        if is_from_there && via.rport == Rport::Absent && via.received.is_none() {
             return;
         }
         let value = line.value();

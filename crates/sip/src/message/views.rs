@@ -48,7 +48,8 @@ impl Message {
     /// # Errors
     /// There is none, or it cannot be read.
     pub fn via(&self) -> Result<Via, BadMessage> {
-        let value = self.values(Name::Via).next().ok_or(missing(Name::Via))?;
+        let line = self.value(Name::Via).ok_or(missing(Name::Via))?;
+        let value = scan::split(line, Some(b',')).next().unwrap_or_default();
         Via::parse(value).ok_or_else(|| BadMessage::bad(Name::Via, value))
     }
 
