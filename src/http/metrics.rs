@@ -114,15 +114,15 @@ fn gather(shared: &Shared) -> Registry {
 
 fn gather_sip(shared: &Shared, registry: &mut Registry) {
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let mut gauge = |name: &str, help: &str, count: &AtomicU64| {
+    let mut gauge = |name: &str, help: &str, count: u64| {
         let value = Gauge::<i64>::default();
-        value.set(i64::try_from(read(count)).unwrap_or(i64::MAX));
+        value.set(i64::try_from(count).unwrap_or(i64::MAX));
         registry.register(name, help, value);
     };
     let sip = &shared.sip;
-    gauge("sip_dialogs", "SIP dialogs", &sip.dialogs);
-    gauge("sip_transactions", "SIP transactions that are remembered", &sip.transactions);
-    gauge("sip_ports_free", "Pairs of media ports that are free", &sip.ports_free);
+    gauge("sip_dialogs", "SIP dialogs", read(&sip.dialogs));
+    gauge("sip_transactions", "SIP transactions that are remembered", read(&sip.transactions));
+    gauge("sip_ports_free", "Pairs of media ports that are free", sip.free_ports() as u64);
     registry.register("sip_invites", "Calls that came in by SIP", ConstCounter::new(read(&sip.invites)));
     registry.register("sip_refused", "Calls by SIP that were refused", ConstCounter::new(read(&sip.refused)));
 }

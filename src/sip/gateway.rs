@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -47,14 +47,21 @@ pub(super) enum Command {
 }
 
 /// Counters for metrics and the leak test.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct SipStats {
     pub(crate) dialogs: AtomicU64,
     pub(crate) transactions: AtomicU64,
-    pub(crate) ports_free: AtomicU64,
+    ports: OnceLock<Ports>,
     pub(crate) invites: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) trunks_alive: AtomicU64,
+}
+
+impl SipStats {
+    /// Pairs of media ports that are free.
+    pub(crate) fn free_ports(&self) -> usize {
+        self.ports.get().map_or(0, Ports::free)
+    }
 }
 
 /// The leg, listening.
@@ -145,6 +152,9 @@ pub(crate) async fn start(
     let bind = settings.listen.or(settings.tls.as_ref().map(|tls| tls.listen)).map_or(advertised_default(), |a| a.ip());
     let advertised = settings.advertised.unwrap_or(bind);
     let arbiters: Vec<Arbiter> = (0..workers).map(|_| Arbiter::new()).collect();
+    let ports = Ports::new(settings.rtp_ports.clone());
+    // Started once; a second start in one process (tests) has its own.
+    let _ = stats.ports.set(ports.clone());
     let (sender, commands) = mpsc::channel(COMMANDS);
     let gateway = Gateway {
         ua: Ua::new(ua_settings(settings, advertised, &listening), fastrand::Rng::new()),
@@ -152,7 +162,7 @@ pub(crate) async fn start(
         calls: HashMap::new(),
         commands,
         sender: sender.clone(),
-        ports: Ports::new(settings.rtp_ports.clone()),
+        ports,
         bind,
         advertised,
         require_srtp: settings.require_srtp,
@@ -244,7 +254,6 @@ impl Gateway {
         }
         self.stats.dialogs.store(self.ua.calls() as u64, Ordering::Relaxed);
         self.stats.transactions.store(self.ua.transactions() as u64, Ordering::Relaxed);
-        self.stats.ports_free.store(self.ports.free() as u64, Ordering::Relaxed);
     }
 
     fn event(&mut self, event: UaEvent) {

@@ -187,3 +187,111 @@ pub(super) async fn set_up(
     });
     Ok(SetUp { leg: orders, answer: Box::new(answer), local: Box::new(local) })
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use trunkline_call::{Glob, Route};
+    use trunkline_sip::ua::Transport;
+
+    use super::*;
+
+    const TRANSACTION: &str = "e2b7a9c4-1d35-4f86-a0b9-c7d8e9f01234";
+
+    fn party(user: &str) -> Party {
+        Party { user: Some(user.to_owned()), display: None }
+    }
+
+    fn invite(user: &str, headers: &[(&str, &str)]) -> Invite {
+        Invite {
+            call_id: "a84b4c76e66710@pbx.example.com".to_owned(),
+            request_user: Some(user.to_owned()),
+            from: party("+15550100001"),
+            to: party(user),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            sdp: Some(Bytes::new()),
+            source: ([192, 0, 2, 1], 5_060).into(),
+            transport: Transport::Udp,
+        }
+    }
+
+    fn routes() -> RouteTable {
+        let route = |pattern: &str, kind| Route { pattern: Glob::parse(pattern).unwrap(), kind };
+        RouteTable(vec![route("6666", RouteKind::Reject), route("*", RouteKind::Model)])
+    }
+
+    #[test]
+    fn a_number_that_rings_at_a_voice_connector_is_a_plain_call() {
+        let Invitation { call_id, facts } = Invitation::read(&invite("+15550199002", &[]), &routes()).unwrap();
+        assert_eq!(call_id.as_str(), "a84b4c76e66710@pbx.example.com", "as events name it");
+        assert_eq!(facts.from.as_deref(), Some("+15550100001"));
+        assert_eq!(facts.to.as_deref(), Some("+15550199002"));
+        assert_eq!((facts.sma_transaction_id, facts.route, facts.metadata), (None, None, None));
+    }
+
+    #[test]
+    fn a_bridged_call_is_joined_to_its_transaction_and_brings_what_it_knows() {
+        let metadata = headers::encode_metadata(r#"{"job":7}"#);
+        let told = [
+            ("x-trunkline-transaction", "t-1"),
+            ("x-trunkline-call-id", "our-own"),
+            ("x-trunkline-route", "6001"),
+            ("x-trunkline-from", "+15550100042"),
+            ("x-trunkline-to", "+15550100043"),
+            ("x-trunkline-metadata", metadata.as_str()),
+        ];
+        let Invitation { call_id, facts } = Invitation::read(&invite(TRANSACTION, &told), &routes()).unwrap();
+        assert_eq!(call_id.as_str(), "our-own");
+        assert_eq!(facts.sma_transaction_id.as_deref(), Some("t-1"));
+        assert_eq!((facts.from.as_deref(), facts.to.as_deref()), (Some("+15550100042"), Some("+15550100043")));
+        assert_eq!(facts.route.as_deref(), Some("6001"));
+        assert_eq!(facts.metadata, Some(serde_json::json!({"job": 7})));
+        // Where a border controller has taken the headers away, the address still says it.
+        let Invitation { facts, .. } = Invitation::read(&invite(TRANSACTION, &[]), &routes()).unwrap();
+        assert_eq!(facts.sma_transaction_id.as_deref(), Some(TRANSACTION));
+        assert_eq!(facts.to, None, "a transaction is no number");
+    }
+
+    #[test]
+    fn a_number_that_is_rejected_is_declined_before_anything_is_answered() {
+        let refused = Invitation::read(&invite("6666", &[]), &routes()).err().unwrap();
+        assert_eq!((refused.status, refused.reason), (603, "Decline"));
+        let told = [("x-trunkline-route", "6666")];
+        assert_eq!(Invitation::read(&invite("1", &told), &routes()).err().unwrap().status, 603);
+    }
+
+    #[test]
+    fn any_call_id_becomes_one_of_ours() {
+        assert_eq!(call_id_of("a(b)\"c\"<d>@e").as_str(), "a_b__c__d_@e");
+        assert_eq!(call_id_of(&"x".repeat(300)).as_str().len(), 128);
+        assert!(!call_id_of("").as_str().is_empty());
+    }
+
+    #[test]
+    fn keys_come_by_info_too() {
+        for (kind, body, key) in [
+            ("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n", Some('5')),
+            ("application/dtmf-relay", "Duration=160\nSignal=# \n", Some('#')),
+            ("application/dtmf", "d", Some('D')),
+            ("application/dtmf-relay", "Signal=12", None),
+            ("application/dtmf-relay", "", None),
+            ("text/plain", "5", None),
+        ] {
+            assert_eq!(key_of_info(kind, body.as_bytes()), key, "{kind} {body:?}");
+        }
+        assert_eq!(key_of_info("application/dtmf", &[0xFF]), None);
+    }
+
+    #[test]
+    fn refusals_are_in_sips_words() {
+        for (refusal, status, retry) in [
+            (Refusal::Draining, 503, Some(RETRY_AFTER)),
+            (Refusal::AtCapacity, 486, None),
+            (Refusal::Over, 603, None),
+            (Refusal::Internal, 500, None),
+        ] {
+            let refused = Refused::by(refusal);
+            assert_eq!((refused.status, refused.retry_after), (status, retry), "{refusal:?}");
+        }
+    }
+}
