@@ -35,6 +35,7 @@ use self::schedule::{Owner, Schedule};
 use self::server::ServerTransaction;
 pub use self::settings::{ContactHosts, DigestAccount, Flow, Transport, UaSettings};
 use self::table::{Census, Table};
+use crate::message::digest::DigestGuard;
 
 /// The user agent. See the [module](self).
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub struct Ua {
     server: Table<ServerTransaction>,
     client: Table<ClientTransaction>,
     schedule: Schedule,
+    /// Asks callers for a password; its seconds count from that moment.
+    guard: Option<(DigestGuard, Instant)>,
     /// Who may have something else due than before.
     touched: Vec<Owner>,
 }
@@ -73,8 +76,14 @@ impl Ua {
             server: Table::new(),
             client: Table::new(),
             schedule: Schedule::default(),
+            guard: None,
             touched: Vec::new(),
         }
+    }
+
+    /// Whoever calls from now on has to know a password (RFC 3261 section 22).
+    pub fn ask_for_password(&mut self, now: Instant, guard: DigestGuard) {
+        self.guard = Some((guard, now));
     }
 
     /// How many calls there are, those included whose BYE is not answered.

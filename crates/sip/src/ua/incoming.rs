@@ -13,6 +13,7 @@ use super::reply::{ALLOW, Status, invite_key, phrase, server_key};
 use super::server::ServerTransaction;
 use super::session::SessionRequest;
 use super::settings::{Flow, Transport};
+use crate::message::digest::Verdict;
 use crate::message::{BadMessage, Message, Method, Name, NameAddr, Via};
 
 /// Seconds after which a caller that we have no room for may try again.
@@ -134,6 +135,11 @@ impl Ua {
     fn invited(&mut self, now: Instant, asking: Asking, out: &mut Vec<Action>) {
         let Asking { flow, request, .. } = &asking;
         let flow = *flow;
+        if let Some(challenges) = self.challenges(now, flow, request) {
+            let headers: Vec<_> = challenges.iter().map(|value| (Name::WwwAuthenticate, value.as_str())).collect();
+            self.answer_stateless(flow, request, Status::with(401, &headers), out);
+            return;
+        }
         let origin = (Bytes::copy_from_slice(request.call_id()), request.from_tag().unwrap_or_default());
         let min_se = self.settings.min_se.as_secs().to_string();
         // RFC 3261 section 8.2.2.2: it came on two ways, the first is being answered.
@@ -168,6 +174,16 @@ impl Ua {
         self.calls.insert(id, call);
         self.call_mut(id);
         out.push(Action::Event(UaEvent::Incoming { call: CallKey(id), invite }));
+    }
+
+    /// What a caller is asked who has not shown that he knows the password.
+    fn challenges(&self, now: Instant, flow: Flow, request: &Message) -> Option<Vec<String>> {
+        let (guard, since) = self.guard.as_ref()?;
+        let (source, now_s) = (flow.peer.ip(), now.saturating_duration_since(*since).as_secs());
+        let verdict = guard.check(request, source, now_s);
+        let challenges = guard.challenges(source, now_s, verdict == Verdict::Stale);
+        let is_asked = !matches!(verdict, Verdict::Accepted { .. });
+        is_asked.then(|| challenges.map(|challenge| challenge.to_string()).collect())
     }
 
     fn is_full(&self, flow: Flow) -> bool {

@@ -13,5 +13,6 @@ mod changes;
 mod incoming;
 mod network;
 mod outgoing;
+mod passwords;
 mod refused;
 mod sessions;
