@@ -1,0 +1,62 @@
+"""sipp, the SIP load generator (Debian package sip-tester), on our own scenarios."""
+
+import pathlib
+import subprocess
+
+import quality
+import stand
+
+SCENARIOS = pathlib.Path(__file__).with_name("scenarios")
+# What a call of scenarios/call.xml lasts, in seconds, and how much of it is speech.
+CALL_S, SPEECH_S = 8, 3.5
+
+
+class Sipp:
+    """One sipp, calling `to` until `calls` calls are over."""
+
+    def __init__(self, directory, service, to, calls, rate, transport="u1"):
+        self.calls = calls
+        self.directory = pathlib.Path(directory)
+        self.name = f"{to}-{transport}"
+        # The path of the sound is part of the scenario: this sipp knows no variable there.
+        scenario = self.directory / f"{self.name}.xml"
+        text = (SCENARIOS / "call.xml").read_text(encoding="utf-8")
+        scenario.write_text(text.replace("[speech]", str(self._speech())), encoding="utf-8")
+        self._output = open(self.directory / f"{self.name}.out", "w+", encoding="utf-8", errors="replace")
+        low = stand.free_ports(500).split("-")[0]
+        self._process = subprocess.Popen(
+            [
+                *["sipp", f"{service[0]}:{service[1]}", "-sf", str(scenario), "-s", to, "-t", transport],
+                *["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", low],
+                *["-m", str(calls), "-r", str(rate), "-rp", "1000", "-l", "200", "-timeout", f"{calls / rate + 60:.0f}"],
+                *["-nostdin", "-trace_err", "-error_file", str(self.directory / f"{self.name}.errors")],
+            ],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def _speech(self):
+        """A sentence and silence behind it, as bare mu-law."""
+        path = self.directory / f"{self.name}.ulaw"
+        speech = stand.ulaw(stand.SPEECH / "librivox_austen_0880_16k.wav")[: int(SPEECH_S * quality.RATE)]
+        path.write_bytes(speech.ljust(CALL_S * quality.RATE, b"\xff"))
+        return path
+
+    def end(self):
+        """Waits for it; says what failed, empty if nothing did."""
+        code = self._process.wait(self.calls * 2 + 120)
+        self._output.close()
+        if code == 0:
+            return ""
+        errors = self.directory / f"{self.name}.errors"
+        said = (self.directory / f"{self.name}.out").read_text(errors="replace")[-1500:] + errors.read_text(encoding="utf-8", errors="replace") if errors.exists() else ""
+        return f"sipp to {self.name} ended with {code}: {said[:2_000]}"
+
+    def kill(self):
+        """Ends it at once, if it runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
