@@ -8,3 +8,6 @@ mod ports;
 mod wire;
 
 pub(crate) use gateway::{SipGateway, SipStats, start};
+pub(crate) use incoming::{fresh_key, local_media};
+pub(crate) use ports::{Lease, PortPair, Ports};
+pub(crate) use wire::{AllowList, Received, Wire};

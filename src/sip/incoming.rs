@@ -133,12 +133,12 @@ pub(super) fn key_of_info(content_type: &str, body: &[u8]) -> Option<char> {
 }
 
 /// Our side of a call's media.
-pub(super) fn local_media(address: IpAddr, port: u16, require_srtp: bool) -> LocalMedia {
+pub(crate) fn local_media(address: IpAddr, port: u16, require_srtp: bool) -> LocalMedia {
     LocalMedia { address, port, session_id: fastrand::u64(..1 << 62), require_srtp, fresh_key: fresh_key() }
 }
 
 /// A key from the system's own randomness.
-pub(super) fn fresh_key() -> FreshKey {
+pub(crate) fn fresh_key() -> FreshKey {
     let (mut key, mut salt) = ([0; 32], [0; 14]);
     let random = SystemRandom::new();
     if random.fill(&mut key).and_then(|()| random.fill(&mut salt)).is_err() {

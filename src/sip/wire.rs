@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -35,7 +35,7 @@ const IDLE: Duration = Duration::from_secs(600);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What came in.
-pub(super) enum Received {
+pub(crate) enum Received {
     /// A message.
     Message(Flow, Message),
     /// A stream is gone.
@@ -44,22 +44,27 @@ pub(super) enum Received {
 
 /// Whoever may speak with us.
 #[derive(Clone)]
-pub(super) struct AllowList(Arc<[IpNet]>);
+pub(crate) struct AllowList(Arc<[IpNet]>);
 
 impl AllowList {
-    pub(super) fn new(networks: &[IpNet]) -> Self {
+    pub(crate) fn new(networks: &[IpNet]) -> Self {
         Self(networks.into())
     }
 
+    /// Everybody: for who calls, and is called by nobody.
+    pub(crate) fn everybody() -> Self {
+        Self::new(&[IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())])
+    }
+
     /// Whether `peer` is to be listened to at all.
-    pub(super) fn admits(&self, peer: SocketAddr) -> bool {
+    pub(crate) fn admits(&self, peer: SocketAddr) -> bool {
         let address = peer.ip().to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
 }
 
 /// Everything that SIP messages come and go by.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     udp: Option<UdpSocket>,
     buffer: Vec<u8>,
     allowed: AllowList,
@@ -85,7 +90,7 @@ struct Open {
 }
 
 impl Wire {
-    pub(super) fn new(udp: Option<UdpSocket>, allowed: AllowList, tls: Arc<rustls::ClientConfig>) -> Self {
+    pub(crate) fn new(udp: Option<UdpSocket>, allowed: AllowList, tls: Arc<rustls::ClientConfig>) -> Self {
         let (sender, inbox) = mpsc::channel(INBOX);
         let streams =
             Streams { inbox: sender, allowed: allowed.clone(), open: Rc::default(), next: Rc::new(Cell::new(1)) };
@@ -93,7 +98,7 @@ impl Wire {
     }
 
     /// Accepts streams from now on, with TLS if there is an acceptor.
-    pub(super) fn accept(&self, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    pub(crate) fn accept(&self, listener: TcpListener, tls: Option<TlsAcceptor>) {
         let streams = self.streams.clone();
         actix_rt::spawn(async move {
             loop {
@@ -108,8 +113,15 @@ impl Wire {
         });
     }
 
+    /// Carries SIP on a stream that is open already, and gives it a number.
+    pub(crate) fn carry(&self, stream: impl AsyncRead + AsyncWrite + 'static, transport: Transport, peer: SocketAddr) -> u64 {
+        let (streams, (number, outbox)) = (self.streams.clone(), self.streams.register(transport, peer));
+        actix_rt::spawn(async move { streams.run(stream, transport, peer, number, outbox).await });
+        number
+    }
+
     /// The next thing that came in. May be dropped and asked again at any time.
-    pub(super) async fn next(&mut self) -> Received {
+    pub(crate) async fn next(&mut self) -> Received {
         loop {
             let datagram = async {
                 match &self.udp {
@@ -149,7 +161,7 @@ impl Wire {
     }
 
     /// Sends without waiting. What cannot go out is lost, as a datagram may be: SIP sends it again.
-    pub(super) fn send(&self, flow: &Flow, bytes: Bytes) {
+    pub(crate) fn send(&self, flow: &Flow, bytes: Bytes) {
         match (flow.transport, flow.connection, &self.udp) {
             (Transport::Udp, _, Some(socket)) => {
                 if let Err(error) = socket.try_send_to(&bytes, flow.peer) {
