@@ -65,8 +65,9 @@ pub struct JitterBuffer {
     cursor: Option<i64>,
     /// Since when nothing but hopelessly late packets came.
     late_since: Option<i64>,
-    /// First sequence number of all, the next one expected to be played, and how many of those between came.
-    played: (i64, i64, i64),
+    /// The next sequence number expected to be played, counted from 0, and how many of those before came.
+    next: i64,
+    came: i64,
     /// A telephone event was the last that was not audio's turn: what is missing now is meant to be.
     in_event: bool,
     /// Something made up was heard last.
@@ -134,7 +135,8 @@ impl JitterBuffer {
             first: None,
             cursor: None,
             late_since: None,
-            played: (0, 0, 0),
+            next: 0,
+            came: 0,
             in_event: false,
             fading: false,
             frame: Vec::with_capacity(2 * codec.frame_bytes()),
@@ -182,7 +184,6 @@ impl JitterBuffer {
         }
         self.late_since = None;
         self.first.get_or_insert(arrival);
-        self.expect(sequence);
         self.make_room();
         self.queue.insert(sequence, begin, length, payload);
     }
@@ -203,7 +204,6 @@ impl JitterBuffer {
         if self.is_over(sequence, i64::MAX) {
             return self.settle(sequence);
         }
-        self.expect(sequence);
         self.make_room();
         self.queue.insert(sequence, 0, 0, &[]);
     }
@@ -228,10 +228,9 @@ impl JitterBuffer {
     /// What became of the packets so far.
     #[must_use]
     pub fn stats(&self) -> JitterStats {
-        let (first, next, came) = self.played;
         JitterStats {
             waiting: self.queue.audio().count() as u64,
-            lost: u64::try_from(next - first - came).unwrap_or_default(),
+            lost: u64::try_from(self.next - self.came).unwrap_or_default(),
             concealed_ms: self.stats.concealed_ms / TICKS_PER_MS as u64,
             target_ms: (self.delay.target() / TICKS_PER_MS) as u64,
             ..self.stats
@@ -270,22 +269,15 @@ impl JitterBuffer {
 
     /// Whether the turn of a packet is over.
     fn is_over(&self, sequence: i64, end: i64) -> bool {
-        self.cursor.is_some_and(|cursor| sequence < self.played.1 || end <= cursor)
-    }
-
-    /// Before the first frame an earlier packet may still come.
-    fn expect(&mut self, sequence: i64) {
-        let (first, _, came) = self.played;
-        if self.cursor.is_none() && came == 0 && (sequence < first || self.queue.newest().is_none()) {
-            self.played = (sequence, sequence, 0);
-        }
+        self.cursor.is_some_and(|cursor| sequence < self.next || end <= cursor)
     }
 
     /// A packet's turn is over, and it had come.
     fn settle(&mut self, sequence: i64) {
-        let (first, next, came) = self.played;
-        if sequence >= first {
-            self.played = (first, next.max(sequence + 1), came + 1);
+        // what was sent before the very first that came is not asked for
+        if sequence >= 0 {
+            self.next = self.next.max(sequence + 1);
+            self.came += 1;
         }
     }
 

@@ -55,8 +55,10 @@ impl JitterBuffer {
         let ahead = self.ahead();
         let mut heard = Heard::default();
         match ahead {
-            Ahead::Audio(_) if depth < target && self.adaptation.even >= APART => {
-                if !(self.peek(1) && self.adaptation.is_quiet(self.codec, &self.peeked)) {
+            // the rest of the frame may still come
+            Ahead::Audio(_) if depth < target && !self.peek(1) => _ = self.make_up(FRAME, &mut heard),
+            Ahead::Audio(_) if depth < target => {
+                if self.adaptation.even < APART || !self.adaptation.is_quiet(self.codec, &self.peeked) {
                     return None;
                 }
                 self.adaptation.even = 0;

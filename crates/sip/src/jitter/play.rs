@@ -68,7 +68,7 @@ impl JitterBuffer {
     pub(super) fn ahead(&mut self) -> Ahead {
         let cursor = self.cursor.unwrap_or_default();
         let (sequence, begin, end) = loop {
-            while self.queue.front().is_some_and(|slot| slot.length == 0 && slot.sequence <= self.played.1) {
+            while self.queue.front().is_some_and(|slot| slot.length == 0 && slot.sequence <= self.next) {
                 self.in_event = true;
                 self.drop_front();
             }
@@ -83,7 +83,7 @@ impl JitterBuffer {
         match begin - cursor {
             ..=0 => Ahead::Audio(end - cursor),
             // events before it in the queue wait for what is missing: so it is not next
-            gap if sequence <= self.played.1 => Ahead::Silence(gap),
+            gap if sequence <= self.next => Ahead::Silence(gap),
             gap => Ahead::Lost(gap),
         }
     }
