@@ -52,6 +52,8 @@ pub struct Ua {
     /// Calls by the address they came from or went to.
     sources: Census<IpAddr>,
     server: Table<ServerTransaction>,
+    /// Server transactions by the address of their request.
+    askers: Census<IpAddr>,
     client: Table<ClientTransaction>,
     schedule: Schedule,
     /// Asks callers for a password; its seconds count from that moment.
@@ -74,6 +76,7 @@ impl Ua {
             origins: HashMap::new(),
             sources: Census::new(),
             server: Table::new(),
+            askers: Census::new(),
             client: Table::new(),
             schedule: Schedule::default(),
             guard: None,
@@ -202,8 +205,10 @@ impl Ua {
         while let Some(owner) = self.touched.pop() {
             let due = match owner {
                 Owner::Server(id) => {
-                    if self.server.get(id).is_some_and(ServerTransaction::is_over) {
-                        self.server.remove(id);
+                    if self.server.get(id).is_some_and(ServerTransaction::is_over)
+                        && let Some(over) = self.server.remove(id)
+                    {
+                        self.askers.remove(&over.flow().peer.ip());
                     }
                     self.server.get(id).and_then(ServerTransaction::due)
                 }

@@ -190,6 +190,7 @@ impl Ua {
         self.calls.len() >= self.settings.max_dialogs
             || self.sources.count(&flow.peer.ip()) >= self.settings.max_per_source
             || self.server.len() >= self.settings.max_transactions
+            || self.askers.count(&flow.peer.ip()) >= self.settings.max_transactions_per_source
     }
 
     /// Begins a server transaction.
@@ -201,6 +202,7 @@ impl Ua {
         let id = self.next_id();
         let transaction = ServerTransaction::new(asking.flow, fallback, asking.method == Method::Invite);
         self.server.insert(id, asking.key.clone(), transaction);
+        self.askers.add(peer.ip());
         self.server_mut(id);
         id
     }

@@ -10,7 +10,7 @@ use super::event::{Action, CallKey, Ended, UaEvent};
 use super::hangup::hop_by_hop;
 use super::incoming::{reason_of, sdp};
 use super::outgoing::client_key;
-use super::session::{SessionTimer, agreed};
+use super::session::{Agreed, SessionTimer, agreed};
 use super::settings::Flow;
 use crate::message::digest::{Account, Challenge};
 use crate::message::{Message, Method, Name, Refresher};
@@ -195,12 +195,12 @@ impl Ua {
         }
     }
 
-    /// What the far end's 2xx says about the session replaces what was before.
+    /// What the far end's 2xx says about the session replaces what was before. Less than our Min-SE it may not say.
     fn renew(&mut self, now: Instant, id: u64, response: &Message) {
+        let least = self.settings.min_se;
         if let Some(call) = self.call_mut(id) {
-            let timer =
-                |it: super::session::Agreed| SessionTimer::new(now, it.interval, it.refresher == Refresher::Uac);
-            call.session = agreed(response).map(timer);
+            let we_refresh = |it: &Agreed| it.refresher == Refresher::Uac;
+            call.session = agreed(response).map(|it| SessionTimer::new(now, it.interval.max(least), we_refresh(&it)));
         }
     }
 

@@ -129,6 +129,8 @@ pub struct UaSettings {
     pub max_per_source: usize,
     /// Most transactions of strangers' requests at a time; a further INVITE is answered 503 and forgotten.
     pub max_transactions: usize,
+    /// Most of them of requests from one IP address.
+    pub max_transactions_per_source: usize,
     /// Credentials for a far end that wants some.
     pub digest: Option<DigestAccount>,
 }
@@ -150,6 +152,7 @@ impl UaSettings {
             max_dialogs: 1024,
             max_per_source: 1024,
             max_transactions: 4096,
+            max_transactions_per_source: 4096,
             digest: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Calls that come in, to their end.
 
-use trunkline_sip::message::Name;
+use trunkline_sip::message::{Message, Name};
 use trunkline_sip::ua::{Ended, Flow, Transport, UaEvent};
 
 use crate::bench::{ANSWER, Bench, OFFER, TRUNK, Trunk, address, ended, text};
@@ -28,6 +28,47 @@ fn a_call_is_answered_and_hung_up_by_the_caller() {
     assert_eq!(reason_header.as_deref(), Some("Q.850;cause=16;text=\"NORMAL_CLEARING\""));
     assert_eq!(bench.receive(&trunk.write("BYE", "")), ["200 BYE"], "the answer was lost");
     bench.assert_empty();
+}
+
+const FIXTURES: [&str; 3] = [
+    include_str!("../fixtures/sip/invite-number-on-vc.sip"),
+    include_str!("../fixtures/sip/invite-from-sma-callandbridge.sip"),
+    include_str!("../fixtures/sip/invite-empty-display-name.sip"),
+];
+
+#[test]
+fn the_invites_of_a_voice_connector_are_taken_and_its_bye_ends_them() {
+    let expected = Message::parse(&include_str!("../fixtures/sip/answer-200.sip").into()).unwrap();
+    let bye = include_str!("../fixtures/sip/bye-from-vc.sip");
+    for fixture in FIXTURES {
+        let mut bench = Bench::new();
+        assert_eq!(bench.datagram(fixture.as_bytes()), ["100 INVITE", "Incoming"]);
+        let Some(UaEvent::Incoming { call, invite }) = bench.told.last().cloned() else { panic!("nothing came") };
+        let is_bridged = fixture.contains("X-Sma-Transaction-Id");
+        let user = if is_bridged { "e2b7a9c4-1d35-4f86-a0b9-c7d8e9f01234" } else { "+15550199002" };
+        assert_eq!(invite.request_user.as_deref(), Some(user));
+        assert_eq!((invite.from.user.as_deref(), invite.from.display), (Some("+15550100001"), None));
+        let transaction = invite.headers.iter().find(|(name, _)| name == "x-sma-transaction-id");
+        assert_eq!(transaction.map(|(_, id)| id.as_str()), is_bridged.then_some(user));
+        bench.accept(call);
+        let ok = bench.last("200 INVITE");
+        for name in [Name::Via, Name::RecordRoute, Name::CallId, Name::CSeq] {
+            assert_eq!(text(ok, name), text(&expected, name));
+        }
+        assert!(text(ok, Name::From).ends_with(&text(&expected, Name::From)));
+        let tag = ok.to_tag().unwrap();
+        let fields = |head: &str| fixture.lines().find(|line| line.starts_with(head)).unwrap().to_owned();
+        let to = format!("{};tag={tag}", fields("To:"));
+        let ack = format!(
+            "ACK sip:trunkline@203.0.113.10:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 3.80.16.44:5060;branch=z9hG4bK9c8b.0\r\n\
+             {}\r\n{to}\r\n{}\r\nCSeq: 1001 ACK\r\nContent-Length: 0\r\n\r\n",
+            fields("From:"),
+            fields("Call-ID:"),
+        );
+        assert_eq!(bench.datagram(ack.as_bytes()), ["Confirmed"]);
+        assert_eq!(bench.datagram(bye.replace("us-5f3a", &tag).as_bytes()), ["200 BYE", "Ended Bye"]);
+        bench.assert_empty();
+    }
 }
 
 #[test]

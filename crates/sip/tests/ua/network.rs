@@ -336,7 +336,7 @@ proptest! {
 fn over_a_good_network_every_answered_call_is_confirmed() {
     let plan = |n: u64| Plan {
         at_ms: n * 200,
-        caller: usize::from(n % 2 == 0),
+        caller: usize::from(n.is_multiple_of(2)),
         answer_ms: Some(n % 3 * 1_000),
         accepts: true,
         rings: true,

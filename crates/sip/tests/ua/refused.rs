@@ -230,6 +230,27 @@ fn one_source_cannot_take_the_room_of_another() {
 }
 
 #[test]
+fn one_source_cannot_take_the_transactions_of_another() {
+    let mut bench = Bench::with(UaSettings { max_transactions_per_source: 10, ..small() });
+    let mut come_and_go = |n: u32, source: &str| {
+        let mut trunk = Trunk::new(Transport::Udp);
+        (trunk.call_id, trunk.branch) = (format!("call-{n}"), n);
+        let flow = Flow::udp(address(source));
+        let did = bench.receive_from(flow, &trunk.invite());
+        bench.receive_from(flow, &trunk.write("CANCEL", ""));
+        did.last().unwrap().clone()
+    };
+    let answers: Vec<_> = (0..11).map(|n| come_and_go(n, "198.51.100.1:5060")).collect();
+    assert_eq!(answers[9..], ["Incoming", "503 INVITE"]);
+    assert_eq!(come_and_go(20, "198.51.100.2:5060"), "Incoming");
+    bench.run(33_000);
+    assert_eq!(
+        bench.receive_from(Flow::udp(address("198.51.100.1:5060")), &Trunk::new(Transport::Udp).invite()).len(),
+        2
+    );
+}
+
+#[test]
 fn a_flood_within_a_call_is_bounded_and_does_not_hold_up_its_bye() {
     let mut bench = Bench::with(small());
     let (_, mut trunk) = bench.up();

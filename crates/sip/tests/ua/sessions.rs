@@ -124,6 +124,18 @@ fn we_refresh_by_invite_otherwise_and_acknowledge_each_answer() {
 }
 
 #[test]
+fn an_answer_does_not_make_us_refresh_all_the_time() {
+    let headers = "Session-Expires: 600;refresher=uas\r\nSupported: timer\r\nAllow: UPDATE\r\n";
+    for seconds in [0, 1, 89] {
+        let (mut bench, ..) = up_with(headers);
+        bench.run(300_000);
+        let ok = answer(bench.last("UPDATE"), 200, &format!("Session-Expires: {seconds};refresher=uac"), "");
+        bench.receive(&ok);
+        assert_eq!(bench.run(45_000), [(45_000, "UPDATE".to_owned())], "{seconds}");
+    }
+}
+
+#[test]
 fn a_refresh_that_fails_for_good_ends_the_call_and_another_is_tried_again() {
     let headers = "Session-Expires: 600;refresher=uas\r\nSupported: timer\r\nAllow: UPDATE\r\n";
     let at_refresh = || {
