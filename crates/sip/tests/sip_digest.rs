@@ -201,6 +201,7 @@ fn the_first_challenge_that_can_be_answered_is() {
         "Digest realm=\"r, nonce=\"n\"",
         "Digest realm=\"r\" nonce=\"n\"",
         "Digest realm=r\"x, nonce=n",
+        "Digest realm=r\"x\", nonce=n",
     ] {
         assert!(Challenge::parse(Name::WwwAuthenticate, bad.as_bytes()).is_err(), "{bad}");
     }

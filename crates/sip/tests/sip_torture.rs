@@ -139,6 +139,7 @@ fn escapes_are_resolved_but_for_control_characters() {
         ("sip:%75se%72@example.com", "user", "example.com"),
         ("sip:I%20have%20spaces@example.net", "I have spaces", "example.net"),
         ("sip:null-%00-null@example.com", "null-%00-null", "example.com"),
+        ("sip:%41%00@example.com", "A%00", "example.com"),
         ("sip:%00%00@host5.example.com", "%00%00", "host5.example.com"),
         ("sip:100%25zap@example.com", "100%zap", "example.com"),
         ("sip:%Z%45@example.com", "%ZE", "example.com"),
@@ -252,6 +253,7 @@ fn what_cannot_be_answered_is_not() {
         ),
         ("3.1.2.19 status past three digits", response("4294967301 better not break the receiver")),
         ("a status below 100", response("099 Low")),
+        ("a status of four digits", response("0200 OK")),
         ("a status past 699", response("700 High")),
         ("a response of another version", response("200 OK").replace("SIP/2.0 200", "SIP/3.0 200")),
         (
