@@ -75,7 +75,7 @@ impl Ua {
     }
 
     /// The 200 to the INVITE or UPDATE that waits for one.
-    fn grant(&mut self, now: Instant, id: u64, sdp: Bytes, out: &mut Vec<Action>) {
+    pub(super) fn grant(&mut self, now: Instant, id: u64, sdp: Bytes, out: &mut Vec<Action>) {
         let Some(call) = self.call_mut(id) else { return };
         let Some(asked) = call.asked.take() else { return };
         let is_first = call.is_incoming();

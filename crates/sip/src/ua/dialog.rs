@@ -105,6 +105,17 @@ impl Dialog {
         self.call_id == message.call_id() && self.remote_tag.as_ref() == Some(&remote_tag)
     }
 
+    /// Whether it is the far end that speaks from there: where the dialog came from, its route, its Contact. Of connections
+    /// the address counts, of datagrams the port too.
+    pub(super) fn is_from(&self, flow: Flow) -> bool {
+        let is_same = |way: Flow| {
+            let is_same_port = way.peer.port() == flow.peer.port() || flow.transport.is_reliable();
+            way.peer.ip() == flow.peer.ip() && is_same_port
+        };
+        let routes = self.route.iter().filter_map(|route| self.to(&NameAddr::parse(route)?.uri));
+        is_same(self.flow) || routes.chain(self.contact_way()).any(is_same)
+    }
+
     /// Notes the Contact of an INVITE, UPDATE, or a 2xx to one.
     pub(super) fn retarget(&mut self, message: &Message) {
         if let Ok(Some(contact)) = message.contact() {

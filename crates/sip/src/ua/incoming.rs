@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Ua;
-use super::call::{Asked, Call, Phase};
+use super::call::{Asked, Call, Phase, Unacked};
 use super::dialog::Dialog;
 use super::event::{Action, CallKey, Ended, Invite, Party, UaEvent};
 use super::reply::{ALLOW, Status, invite_key, phrase, server_key};
@@ -243,7 +243,10 @@ impl Ua {
         let Some(id) = request.to_tag().and_then(|tag| self.find_call(&tag, request)) else { return };
         let Some(call) = self.call_mut(id) else { return };
         let Ok((cseq, _)) = request.cseq() else { return };
-        let Some(unacked) = call.unacked.take_if(|unacked| unacked.cseq == cseq) else { return };
+        let is_stranger = !call.dialog.is_from(asking.flow);
+        // What a stranger says of the far end's media does not count.
+        let fits = |unacked: &mut Unacked| unacked.cseq == cseq && !(unacked.is_offer && is_stranger);
+        let Some(unacked) = call.unacked.take_if(fits) else { return };
         let answer = sdp(request);
         if unacked.is_offer && answer.is_some() {
             call.remote_sdp.clone_from(&answer);

@@ -32,7 +32,7 @@ impl Ua {
         call.dialog.adopt(asking.flow);
         let (is_over, tag) = (call.is_over, call.dialog.local_tag.clone());
         let tx = self.open(&asking);
-        let Asking { request, method, .. } = asking;
+        let Asking { request, method, flow, .. } = asking;
         let unsupported = unsupported(&request);
         let answer = |ua: &mut Self, status: Status<'_>, out: &mut Vec<Action>| {
             ua.finish(now, tx, &request, &tag, status, out);
@@ -54,7 +54,7 @@ impl Ua {
                 answer(self, Status::with(200, &headers), out);
             }
             _ if is_over => answer(self, Status::of(481), out),
-            Method::Invite | Method::Update => self.asked_to_change(now, id, tx, request, out),
+            Method::Invite | Method::Update => self.asked_to_change(now, id, tx, flow, request, out),
             Method::Info => {
                 answer(self, Status::of(200), out);
                 let (content_type, body) = body_of(&request);
@@ -66,11 +66,15 @@ impl Ua {
         }
     }
 
-    /// A re-INVITE or UPDATE: other media, or nothing but a sign of life.
-    fn asked_to_change(&mut self, now: Instant, id: u64, tx: u64, request: Message, out: &mut Vec<Action>) {
+    /// A re-INVITE or UPDATE: other media, or nothing but a sign of life. Who speaks from elsewhere than the call's far end
+    /// is answered as long as nothing changes by it.
+    fn asked_to_change(&mut self, now: Instant, id: u64, tx: u64, flow: Flow, request: Message, out: &mut Vec<Action>) {
         let Some(call) = self.calls.get(&id) else { return };
         let is_invite = request.method() == Some(&Method::Invite);
         let is_change = is_invite || !request.body.is_empty();
+        let offer = sdp(&request);
+        let is_stranger = !call.dialog.is_from(flow);
+        let is_known = offer.is_some() && offer == call.remote_sdp;
         let tag = call.dialog.local_tag.clone();
         let retry_after = self.rng.u32(0..=10).to_string();
         let min_se = self.settings.min_se.as_secs().to_string();
@@ -78,6 +82,8 @@ impl Ua {
             Some(refusal)
         } else if SessionRequest::of(&request).is_too_small(self.settings.min_se) {
             Some((422, vec![(Name::MinSe, &*min_se)]))
+        } else if is_change && is_stranger && !is_known {
+            Some((403, vec![]))
         } else if is_change && call.refresh.is_some() {
             Some((491, vec![]))
         } else if is_change && call.waits(is_invite) {
@@ -91,18 +97,22 @@ impl Ua {
             return;
         }
         let Some(call) = self.call_mut(id) else { return };
-        call.dialog.retarget(&request);
+        if !is_stranger {
+            call.dialog.retarget(&request);
+        }
         if request.value(Name::Allow).is_some() {
             call.can_update = request.lists(Name::Allow, "UPDATE");
         }
-        let offer = sdp(&request);
         if is_change {
             call.remote_sdp = offer.clone().or_else(|| call.remote_sdp.take());
             if is_invite {
                 self.trying(tx, &request, out);
             }
-            if let Some(call) = self.call_mut(id) {
-                call.asked = Some(Asked { tx, request, until: now + CHANGE_WITHIN });
+            let Some(call) = self.call_mut(id) else { return };
+            call.asked = Some(Asked { tx, request, until: now + CHANGE_WITHIN });
+            if let Some(ours) = call.local_sdp.clone().filter(|_| is_stranger) {
+                self.grant(now, id, ours, out);
+                return;
             }
             self.tell(id, UaEvent::Changed { call: CallKey(id), sdp: offer }, out);
             return;

@@ -195,16 +195,74 @@ fn requests_within_a_call_get_their_answers() {
 
 #[test]
 fn another_source_is_answered_but_moves_nothing() {
-    let mut bench = Bench::new();
-    let (call, mut trunk) = bench.up();
     let stranger = Flow::udp(address("198.51.100.66:5060"));
-    trunk.contact = "<sip:198.51.100.66:6000>";
-    trunk.record_route = "<sip:198.51.100.66;lr>";
-    assert_eq!(bench.receive_from(stranger, &trunk.request("UPDATE", "")), ["200 UPDATE"]);
-    assert_eq!(bench.last_flow("200 UPDATE"), stranger);
-    bench.bye(call);
-    assert_eq!(bench.last_flow("BYE"), bench.flow, "the route is what it was");
-    assert_eq!(bench.last("BYE").request_uri().unwrap().as_bytes(), b"sip:198.51.100.66:6000");
+    let another_port = Flow::udp(address("3.80.16.44:5070"));
+    for source in [stranger, another_port] {
+        let mut bench = Bench::new();
+        let (call, mut trunk) = bench.up();
+        trunk.contact = "<sip:198.51.100.66:5060>";
+        trunk.record_route = "<sip:198.51.100.66;lr>";
+        let moved = OFFER.replace("3.80.17.77", "198.51.100.66");
+        for method in ["INVITE", "UPDATE"] {
+            let forbidden = [format!("403 {method}")];
+            assert_eq!(bench.receive_from(source, &trunk.request(method, &moved)), forbidden);
+            assert_eq!(bench.last_flow(&forbidden[0]), source);
+            bench.receive_from(source, &trunk.write("ACK", ""));
+        }
+        // What changes nothing is as good from there: an address may be translated anew.
+        assert_eq!(bench.receive_from(source, &trunk.request("UPDATE", "")), ["200 UPDATE"]);
+        assert_eq!(bench.receive_from(source, &trunk.request("UPDATE", OFFER)), ["200 UPDATE"]);
+        assert_eq!(bench.receive_from(source, &trunk.invite()), ["100 INVITE", "200 INVITE"]);
+        assert_eq!(bench.last("200 INVITE").body, ANSWER.as_bytes());
+        bench.receive_from(source, &trunk.ack());
+        assert_eq!(bench.run(1_000), []);
+        bench.bye(call);
+        assert_eq!(bench.last_flow("BYE"), bench.flow, "the route is what it was");
+        assert_eq!(bench.last("BYE").request_uri().unwrap().as_bytes(), b"sip:10.0.77.12:5060;alias=10.0.77.12~5060~1");
+        bench.assert_empty();
+    }
+}
+
+#[test]
+fn a_strangers_answer_to_our_offer_does_not_count() {
+    let mut bench = Bench::new();
+    let mut trunk = Trunk::new(Transport::Udp);
+    bench.receive(&trunk.request("INVITE", ""));
+    let call = bench.call();
+    bench.accept(call);
+    trunk.answered(bench.last("200 INVITE"));
+    let stranger = Flow::udp(address("198.51.100.66:5060"));
+    assert_eq!(bench.receive_from(stranger, &trunk.request("ACK", OFFER)), [""; 0]);
+    assert_eq!(bench.run(500), [(500, "200 INVITE".to_owned())]);
+    assert_eq!(bench.receive(&trunk.request("ACK", OFFER)), ["Confirmed", "Answered true"]);
+}
+
+#[test]
+fn the_far_end_may_speak_from_its_route_its_contact_or_another_connection() {
+    let table = [
+        (Transport::Udp, "198.51.100.7:33000", "3.80.16.44:5060"),
+        (Transport::Udp, "198.51.100.7:33000", "198.51.100.9:5070"),
+        (Transport::Udp, "198.51.100.7:33000", "198.51.100.7:33000"),
+        (Transport::Tls, "198.51.100.7:33000", "198.51.100.7:33999"),
+    ];
+    for (transport, first, next) in table {
+        let mut bench = Bench::new();
+        let flow = |peer, connection: u64| Flow {
+            transport,
+            peer: address(peer),
+            connection: transport.is_reliable().then_some(connection),
+        };
+        bench.flow = flow(first, 1);
+        let mut trunk = Trunk::new(transport);
+        trunk.contact = "<sip:198.51.100.9:5070>";
+        bench.receive(&trunk.invite());
+        let call = bench.call();
+        bench.accept(call);
+        trunk.answered(bench.last("200 INVITE"));
+        bench.receive(&trunk.ack());
+        let moved = OFFER.replace("30120", "30122");
+        assert_eq!(bench.receive_from(flow(next, 2), &trunk.request("UPDATE", &moved)), ["Changed true"], "{next}");
+    }
 }
 
 #[test]
