@@ -25,6 +25,7 @@ mod settings;
 mod table;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -139,9 +140,9 @@ impl Ua {
                 }
             }
         }
-        let lost: Vec<_> =
-            self.calls.iter().filter(|(_, call)| call.dialog.flow.connection == Some(connection)).collect();
-        for id in lost.into_iter().map(|(&id, _)| id).collect::<Vec<_>>() {
+        let has_lost = |call: &Call| call.dialog.flow.connection == Some(connection);
+        let lost: Vec<_> = self.calls.iter().filter(|(_, call)| has_lost(call)).map(|(&id, _)| id).collect();
+        for id in lost {
             let Some(call) = self.call_mut(id) else { continue };
             call.dialog.flow.connection = None;
             if call.is_up() && !call.dialog.has_another_way() {
@@ -177,9 +178,12 @@ impl Ua {
         self.last_id
     }
 
-    /// 64 bits that nobody can guess, as hexadecimal digits.
+    /// 64 bits that nobody can guess, as hexadecimal digits. Not as the generator gives them: who sees some of its numbers
+    /// could tell the next.
     fn token(&mut self) -> String {
-        format!("{:016x}", self.rng.u64(..))
+        let mut hasher = DefaultHasher::new();
+        (self.secret, self.rng.u64(..)).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     fn call_mut(&mut self, id: u64) -> Option<&mut Call> {

@@ -84,7 +84,9 @@ impl Ua {
         if is_first {
             call.phase = Phase::Up;
         }
-        let is_offer = super::incoming::sdp(&asked.request).is_none();
+        let theirs = super::incoming::sdp(&asked.request);
+        let is_offer = theirs.is_none();
+        call.remote_sdp = theirs.or_else(|| call.remote_sdp.take());
         let (response, agreed) = self.success(&asked.request, &tag, &self.contact(transport, sips), Some(&sdp));
         self.keep_session(now, id, agreed);
         let bytes = response.to_bytes();

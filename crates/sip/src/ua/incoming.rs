@@ -9,7 +9,7 @@ use super::Ua;
 use super::call::{Asked, Call, Phase, Unacked};
 use super::dialog::Dialog;
 use super::event::{Action, CallKey, Ended, Invite, Party, UaEvent};
-use super::reply::{ALLOW, Status, invite_key, phrase, server_key};
+use super::reply::{ABILITIES, ALLOW, Status, invite_key, phrase, server_key};
 use super::server::ServerTransaction;
 use super::session::SessionRequest;
 use super::settings::{Flow, Transport};
@@ -120,10 +120,7 @@ impl Ua {
         }
         match method {
             Method::Invite => self.invited(now, asking, out),
-            Method::Options => {
-                let headers = [(Name::Allow, ALLOW), (Name::Accept, "application/sdp"), (Name::Supported, "timer")];
-                self.answer_stateless(flow, request, Status::with(200, &headers), out);
-            }
+            Method::Options => self.answer_stateless(flow, request, Status::with(200, &ABILITIES), out),
             // They make no sense without a call.
             Method::Bye | Method::Update | Method::Info | Method::Notify => {
                 self.answer_stateless(flow, request, Status::of(481), out);

@@ -6,7 +6,7 @@ use super::Ua;
 use super::call::{Asked, Call};
 use super::event::{Action, CallKey, Ended, UaEvent};
 use super::incoming::{Asking, reason_of, sdp, unreadable_body, unsupported};
-use super::reply::{ALLOW, Status};
+use super::reply::{ABILITIES, ALLOW, Status};
 use super::session::SessionRequest;
 use super::settings::Flow;
 use crate::message::{Message, Method, Name};
@@ -49,10 +49,7 @@ impl Ua {
                 self.end(id, Ended::Bye, reason_of(&request), out);
                 self.forget(id);
             }
-            Method::Options => {
-                let headers = [(Name::Allow, ALLOW), (Name::Accept, "application/sdp"), (Name::Supported, "timer")];
-                answer(self, Status::with(200, &headers), out);
-            }
+            Method::Options => answer(self, Status::with(200, &ABILITIES), out),
             _ if is_over => answer(self, Status::of(481), out),
             Method::Invite | Method::Update => self.asked_to_change(now, id, tx, flow, request, out),
             Method::Info => {
@@ -104,7 +101,6 @@ impl Ua {
             call.can_update = request.lists(Name::Allow, "UPDATE");
         }
         if is_change {
-            call.remote_sdp = offer.clone().or_else(|| call.remote_sdp.take());
             if is_invite {
                 self.trying(tx, &request, out);
             }

@@ -13,6 +13,10 @@ use crate::message::{Message, Method, Name, Refresher, Via};
 /// What we take.
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, NOTIFY";
 
+/// What an OPTIONS is told.
+pub(super) const ABILITIES: [(Name, &str); 3] =
+    [(Name::Allow, ALLOW), (Name::Accept, "application/sdp"), (Name::Supported, "timer")];
+
 /// What a status is called where nobody said otherwise.
 pub(super) const fn phrase(code: u16) -> &'static str {
     match code {

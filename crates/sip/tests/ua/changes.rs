@@ -36,6 +36,12 @@ fn a_refused_or_unanswered_change_leaves_the_call_as_it_was() {
     bench.receive(&trunk.invite());
     assert_eq!(answer_change(&mut bench, Err(488)), ["488 INVITE"]);
     bench.receive(&trunk.write("ACK", ""));
+    let refused = OFFER.replace("30120", "30122");
+    bench.receive(&trunk.request("UPDATE", &refused));
+    assert_eq!(answer_change(&mut bench, Err(488)), ["488 UPDATE"]);
+    let elsewhere = Flow::udp(address("3.80.16.44:5070"));
+    assert_eq!(bench.receive_from(elsewhere, &trunk.request("UPDATE", &refused)), ["403 UPDATE"]);
+    assert_eq!(bench.receive_from(elsewhere, &trunk.request("UPDATE", OFFER)), ["200 UPDATE"]);
     bench.receive(&trunk.invite());
     assert_eq!(bench.run(5_000), [(5_000, "500 INVITE".to_owned())]);
     bench.receive(&trunk.write("ACK", ""));
@@ -263,6 +269,17 @@ fn the_far_end_may_speak_from_its_route_its_contact_or_another_connection() {
         let moved = OFFER.replace("30120", "30122");
         assert_eq!(bench.receive_from(flow(next, 2), &trunk.request("UPDATE", &moved)), ["Changed true"], "{next}");
     }
+}
+
+#[test]
+fn over_a_connection_an_answer_is_not_kept() {
+    let mut bench = Bench::over(Transport::Tcp, 1);
+    let (_, mut trunk) = bench.up();
+    let before = bench.ua.transactions();
+    for _ in 0..10 {
+        assert_eq!(bench.receive(&trunk.request("OPTIONS", "")), ["200 OPTIONS"]);
+    }
+    assert_eq!(bench.ua.transactions(), before);
 }
 
 #[test]

@@ -81,7 +81,10 @@ fn a_refusal_is_acknowledged_and_ends_the_call() {
 fn who_does_not_answer_is_given_up() {
     let mut bench = Bench::new();
     invite(&mut bench);
-    assert_eq!(bench.run(40_000).last(), Some(&(32_000, ended(Ended::Failed))));
+    let log = bench.run(40_000);
+    assert_eq!(log.last(), Some(&(32_000, ended(Ended::Failed))));
+    let copies: Vec<_> = log.iter().filter(|(_, word)| word == "INVITE").map(|(at, _)| *at).collect();
+    assert_eq!(copies, [500, 1_500, 3_500, 7_500, 15_500, 31_500]);
     bench.assert_empty();
     // Ringing for ever is no better.
     let mut bench = Bench::new();
@@ -141,6 +144,10 @@ fn a_second_answer_of_a_fork_is_acknowledged_and_hung_up() {
     assert_eq!(bench.last("BYE").to_tag().as_deref(), Some("another"));
     assert_eq!(bench.receive(&second), ["ACK"]);
     assert_eq!(bench.ua.calls(), 1);
+    // A fork of more is not a telephone call.
+    let more = (3..9).map(|n| second.replace("another", &format!("fork-{n}")));
+    let answers: Vec<_> = more.map(|answer| bench.receive(&answer).len()).collect();
+    assert_eq!(answers, [2, 2, 0, 0, 0, 0]);
 }
 
 #[test]
