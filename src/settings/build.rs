@@ -44,8 +44,9 @@ fn settings(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> Settings {
     let admin = AdminSettings { listen: r.address("admin.listen"), token: r.secret("admin.token") };
     let ingest = ingest(r);
     let calls = calls(r);
-    let realtime = model::read(r, [media.listen, admin.listen], warnings);
-    let sip = sip::read(r);
+    let sip = sip::read(r, warnings);
+    let listeners: Vec<_> = [media.listen, admin.listen].into_iter().chain(sip.listeners()).collect();
+    let realtime = model::read(r, &listeners, warnings);
     let events = aws::events(r);
     let sma = aws::sma(r);
     let fallback = fallback(r, sma.application_id.is_some(), warnings);

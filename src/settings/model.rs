@@ -13,7 +13,7 @@ use super::sections::{ModelAuth, RealtimeSettings, RouteOverrides};
 /// The word for `realtime.url` that asks for the embedded simulator on purpose.
 const SIMULATOR: &str = "simulator";
 
-pub(super) fn read(r: &mut Reader<'_>, listeners: [SocketAddr; 2], warnings: &mut Vec<String>) -> RealtimeSettings {
+pub(super) fn read(r: &mut Reader<'_>, listeners: &[SocketAddr], warnings: &mut Vec<String>) -> RealtimeSettings {
     let urls = model_urls(r, listeners);
     let api = r.choice("realtime.api", ("ga", Api::Ga), &[("preview", Api::Preview), ("voice-live", Api::VoiceLive)]);
     let api_key = r.secret("realtime.api_key");
@@ -90,7 +90,7 @@ pub(super) fn read(r: &mut Reader<'_>, listeners: [SocketAddr; 2], warnings: &mu
 }
 
 /// Addresses to try, in order; none means the embedded simulator.
-fn model_urls(r: &mut Reader<'_>, listeners: [SocketAddr; 2]) -> Vec<String> {
+fn model_urls(r: &mut Reader<'_>, listeners: &[SocketAddr]) -> Vec<String> {
     let url = model_url_text(r, "realtime.url");
     let backups = r.list("realtime.backup_urls");
     match (url.as_str(), way_in(r, listeners)) {
@@ -124,7 +124,7 @@ fn model_urls(r: &mut Reader<'_>, listeners: [SocketAddr; 2]) -> Vec<String> {
 }
 
 /// How a real caller could come in.
-fn way_in(r: &mut Reader<'_>, listeners: [SocketAddr; 2]) -> Option<String> {
+fn way_in(r: &mut Reader<'_>, listeners: &[SocketAddr]) -> Option<String> {
     if let Some(open) = listeners.iter().find(|address| !address.ip().is_loopback()) {
         return Some(format!("{open} listens beyond loopback"));
     }

@@ -304,6 +304,19 @@ pub struct SipSettings {
     pub options_interval: Duration,
 }
 
+impl SipSettings {
+    /// Where SIP is listened to: UDP and TCP, then TLS; none where it is off.
+    pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.into_iter().chain(self.tls.as_ref().map(|tls| tls.listen))
+    }
+
+    /// Ports for RTP, each with the next one for RTCP: as many calls can have media at a time.
+    pub fn port_pairs(&self) -> usize {
+        let (low, high) = (*self.rtp_ports.start(), *self.rtp_ports.end());
+        (low..high).filter(|port| port.is_multiple_of(2)).count()
+    }
+}
+
 /// `sip.tls.*`
 #[derive(Clone, Debug)]
 pub struct SipTls {

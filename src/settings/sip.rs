@@ -1,6 +1,6 @@
 //! The SIP/RTP leg, `sip.*`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
@@ -26,10 +26,7 @@ const CHIME_NETWORKS: [&str; 11] = [
     "2600:f0f0:c040::/42",
 ];
 
-/// Fewest RTP ports: a pair for one call.
-const MIN_PORTS: u16 = 2;
-
-pub(super) fn read(r: &mut Reader<'_>) -> SipSettings {
+pub(super) fn read(r: &mut Reader<'_>, warnings: &mut Vec<String>) -> SipSettings {
     let listen = address(r, "sip.listen");
     let tls = tls(r);
     let sip = SipSettings {
@@ -44,16 +41,16 @@ pub(super) fn read(r: &mut Reader<'_>) -> SipSettings {
         options_interval: r.duration("sip.options_interval", "5s", "10m"),
         tls,
     };
-    let listeners = [sip.listen, sip.tls.as_ref().map(|tls| tls.listen)];
-    for address in listeners.into_iter().flatten() {
-        let unsayable = |ip: IpAddr| ip.is_unspecified();
-        if sip.advertised.is_none() && unsayable(address.ip()) {
-            r.complain(
-                "sip.advertised",
-                &format!("is empty, and peers cannot send anything to {}: give the address they see", address.ip()),
-            );
-            break;
-        }
+    if let Some(address) = sip.listeners().find(|address| sip.advertised.is_none() && address.ip().is_unspecified()) {
+        r.complain(
+            "sip.advertised",
+            &format!("is empty, and peers cannot send anything to {}: give the address they see", address.ip()),
+        );
+    }
+    if sip.networks.is_empty()
+        && let Some(open) = sip.listeners().find(|address| !address.ip().is_loopback())
+    {
+        warnings.push(format!("sip.allowed_networks is empty: nobody who calls at {open} is answered"));
     }
     if sip.advertised.is_some_and(|ip| ip.is_unspecified()) {
         r.refuse("sip.advertised", "the address that peers see");
@@ -115,9 +112,12 @@ fn ports(r: &mut Reader<'_>) -> RangeInclusive<u16> {
     let parse = |text: &str| {
         let (low, high) = text.split_once('-')?;
         let (low, high): (u16, u16) = (low.trim().parse().ok()?, high.trim().parse().ok()?);
-        (low >= 1_024 && high.checked_sub(low)? >= MIN_PORTS - 1).then_some(low..=high)
+        // The first pair: RTP at an even port, RTCP at the next.
+        let pair = low.checked_next_multiple_of(2)?.checked_add(1)?;
+        (low >= 1_024 && pair <= high).then_some(low..=high)
     };
-    let allowed = "LOW-HIGH from 1024 to 65535, two ports for each call at a time, as in \"10000-19999\"";
+    let allowed =
+        "LOW-HIGH from 1024 to 65535, an even port and the next for each call at a time, as in \"10000-19999\"";
     r.parsed("sip.rtp_ports", allowed, parse).unwrap_or(10_000..=19_999)
 }
 
@@ -146,7 +146,10 @@ fn trunks(r: &mut Reader<'_>) -> Vec<SipTrunk> {
             Some(_) => return None,
         };
         let (host, port) = address.rsplit_once(':')?;
-        let host_fits = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b));
+        let host_fits = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(inside) => inside.parse::<Ipv6Addr>().is_ok(),
+            None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b)),
+        };
         (host_fits && port.parse::<u16>().is_ok()).then(|| SipTrunk { address: address.to_owned(), transport })
     };
     let texts = r.list(KEY);

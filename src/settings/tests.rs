@@ -8,6 +8,7 @@ use trunkline_media::ModelFormat;
 use super::*;
 
 mod rules;
+mod sip;
 mod tools;
 
 /// A directory of its own for each test, removed at its end.
@@ -91,6 +92,8 @@ fn every_documented_key_exists() {
         realtime.sample_rate realtime.voice realtime.instructions realtime.greeting realtime.transcription_model \
         realtime.turn_detection.type realtime.connect_timeout realtime.stall_timeout realtime.ping realtime.response_timeout \
         realtime.reconnect.first realtime.reconnect.max realtime.connects_per_second realtime.renew_before realtime.warm_sessions \
+        sip.listen sip.advertised sip.allowed_networks sip.rtp_ports sip.require_srtp sip.username sip.password sip.password_file \
+        sip.session_expires sip.trunks sip.options_interval sip.tls.listen sip.tls.cert_file sip.tls.key_file \
         events.queue_url events.region events.endpoint_url events.voice_connector_ids events.max_age \
         sma.application_id sma.region sma.endpoint_url sma.voice_connector_arn sma.from_number sma.updates_per_second sma.creates_per_second \
         sma.ring_timeout sma.allowed_destinations sma.webhook_secret \
