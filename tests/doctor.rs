@@ -17,7 +17,7 @@ const QUEUE: &str = r#"{"Attributes":{"QueueArn":"arn:aws:sqs:us-east-1:11112222
 const STREAMING: &str = r#"{"StreamingConfiguration":{"DataRetentionInHours":1,"Disabled":false,
     "StreamingNotificationTargets":[{"NotificationTarget":"EventBridge"}]}}"#;
 const ORIGINATION: &str = r#"{"Origination":{"Disabled":false,
-    "Routes":[{"Host":"gw1.example.com","Port":5060,"Protocol":"UDP","Priority":1,"Weight":1}]}}"#;
+    "Routes":[{"Host":"127.0.0.1","Port":5060,"Protocol":"UDP","Priority":1,"Weight":1}]}}"#;
 const APPLICATION: &str = r#"{"SipMediaApplication":{"Name":"phone",
     "Endpoints":[{"LambdaArn":"arn:aws:lambda:us-east-1:111122223333:function:trunkline"}]}}"#;
 
@@ -52,6 +52,7 @@ fn well(line: &str) -> (u16, &'static str) {
         "/" => (200, QUEUE),
         "/voice-connectors/vc1/streaming-configuration" => (200, STREAMING),
         "/voice-connectors/vc1/origination" => (200, ORIGINATION),
+        "/voice-connectors/vc1" => (200, r#"{"VoiceConnector":{"VoiceConnectorId":"vc1","RequireEncryption":false}}"#),
         "/sip-media-applications/app1" => (200, APPLICATION),
         other => panic!("nobody asks for {other}"),
     }
@@ -106,7 +107,8 @@ async fn simulator() -> (Process, String) {
 #[tokio::test]
 async fn a_deployment_that_is_well_has_nothing_but_ok() {
     let (_simulator, model) = simulator().await;
-    let more = "from_number = \"+15550199002\"\nvoice_connector_arn = \"arn:aws:chime:us-east-1:111122223333:vc/vc1\"";
+    let more = "from_number = \"+15550199002\"\nvoice_connector_arn = \"arn:aws:chime:us-east-1:111122223333:vc/vc1\"\n\
+                [sip]\nlisten = \"127.0.0.1:5060\"\nallowed_networks = [\"127.0.0.1\"]";
     let (code, lines) = doctor(configuration(&aws(well), &model, more), "sesame-open").await;
     assert!(lines.iter().all(|line| line.starts_with("ok    ")), "{lines:#?}");
     assert_eq!(code, 0);
@@ -115,11 +117,15 @@ async fn a_deployment_that_is_well_has_nothing_but_ok() {
         "prompts: 3 and the goodbye",
         "model 127.0.0.1, route *: session sess_",
         "transcription: ",
+        "sip address: listens at 127.0.0.1:5060, seen as 127.0.0.1",
+        "sip ports: UDP 10000 to 19999 carries 5000 calls at a time",
+        "sip networks: 1 are answered, and nobody else",
         "events queue: arn:aws:sqs:us-east-1:111122223333:vc-events exists",
         "events queue policy: EventBridge may send",
         "events dead-letter queue: arn:aws:sqs:us-east-1:111122223333:vc-events-dlq",
         "streaming of vc1: on, EventBridge is told",
         "routes of vc1: 1 origination route",
+        "sip route of vc1: 127.0.0.1:5060 UDP leads here",
         "sma application: \"phone\" calls arn:aws:lambda:us-east-1:111122223333:function:trunkline",
         "sma outbound: calls are placed from ***9002",
     ];

@@ -1,5 +1,6 @@
 //! Looks at what is set up on AWS, changing nothing, for `trunkline doctor`.
 
+use std::fmt;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -9,6 +10,8 @@ use super::failure::{AwsFailure, within};
 
 /// Longest time one look takes.
 const LIMIT: Duration = Duration::from_secs(5);
+/// The port of a route that names none.
+const SIP_PORT: u16 = 5_060;
 
 /// A queue, as far as the way from EventBridge goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct ConnectorSeen {
     pub streaming: Result<StreamingSeen, AwsFailure>,
     /// Where it sends calls.
     pub origination: Result<OriginationSeen, AwsFailure>,
+    /// Whether signalling and media have to be encrypted (TLS and SRTP).
+    pub requires_encryption: Result<bool, AwsFailure>,
 }
 
 /// The streaming of a Voice Connector.
@@ -44,12 +49,30 @@ pub struct StreamingSeen {
 }
 
 /// Where a Voice Connector sends calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OriginationSeen {
     /// Whether it sends any.
     pub enabled: bool,
-    /// To how many hosts.
-    pub routes: usize,
+    /// To which hosts.
+    pub routes: Vec<RouteSeen>,
+}
+
+/// One host that a Voice Connector sends calls to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteSeen {
+    /// Name or address.
+    pub host: String,
+    /// Port; AWS takes 5060 where none is given.
+    pub port: u16,
+    /// `UDP` or `TCP`; with encryption TLS over the latter.
+    pub protocol: String,
+}
+
+impl fmt::Display for RouteSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port, protocol } = self;
+        write!(f, "{host}:{port} {protocol}")
+    }
 }
 
 /// A SIP media application.
@@ -102,10 +125,17 @@ impl VoiceInspector {
         Ok(connectors.into_iter().filter_map(|connector| connector.voice_connector_id).collect())
     }
 
-    /// One Voice Connector (GetVoiceConnectorStreamingConfiguration, GetVoiceConnectorOrigination).
+    /// One Voice Connector (GetVoiceConnectorStreamingConfiguration, GetVoiceConnectorOrigination, GetVoiceConnector).
     pub async fn connector(&self, id: &str) -> ConnectorSeen {
-        let (streaming, origination) = futures_util::future::join(self.streaming(id), self.origination(id)).await;
-        ConnectorSeen { id: id.to_owned(), streaming, origination }
+        let looks = futures_util::future::join3(self.streaming(id), self.origination(id), self.requires_encryption(id));
+        let (streaming, origination, requires_encryption) = looks.await;
+        ConnectorSeen { id: id.to_owned(), streaming, origination, requires_encryption }
+    }
+
+    async fn requires_encryption(&self, id: &str) -> Result<bool, AwsFailure> {
+        let request = self.client.get_voice_connector().voice_connector_id(id);
+        let found = within(LIMIT, request.send()).await?.voice_connector;
+        Ok(found.and_then(|connector| connector.require_encryption).unwrap_or_default())
     }
 
     async fn streaming(&self, id: &str) -> Result<StreamingSeen, AwsFailure> {
@@ -123,8 +153,12 @@ impl VoiceInspector {
         let Some(found) = within(LIMIT, request.send()).await?.origination else {
             return Ok(OriginationSeen::default());
         };
-        let routes = found.routes.unwrap_or_default().len();
-        Ok(OriginationSeen { enabled: found.disabled != Some(true), routes })
+        let routes = found.routes.unwrap_or_default().into_iter().map(|route| RouteSeen {
+            host: route.host.unwrap_or_default(),
+            port: route.port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(SIP_PORT),
+            protocol: route.protocol.map(|protocol| protocol.as_str().to_owned()).unwrap_or_default(),
+        });
+        Ok(OriginationSeen { enabled: found.disabled != Some(true), routes: routes.collect() })
     }
 
     /// A SIP media application (GetSipMediaApplication).

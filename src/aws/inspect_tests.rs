@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::failure::FailureClass;
-use super::inspect::{self, ApplicationSeen, OriginationSeen, QueueSeen, StreamingSeen, VoiceInspector};
+use super::inspect::{self, ApplicationSeen, OriginationSeen, QueueSeen, RouteSeen, StreamingSeen, VoiceInspector};
 use super::stand_in::{Reply, StandIn};
 
 const QUEUE: &str = "https://sqs.us-east-1.amazonaws.com/111122223333/vc-events";
@@ -45,8 +45,12 @@ fn answer(line: &str) -> Option<Value> {
         }}),
         "GET /voice-connectors/one/origination" => json!({ "Origination": { "Disabled": false, "Routes": [
             { "Host": "gw1.example.com", "Port": 5060, "Protocol": "UDP", "Priority": 1, "Weight": 50 },
-            { "Host": "gw2.example.com", "Port": 5060, "Protocol": "UDP", "Priority": 1, "Weight": 50 },
+            { "Host": "203.0.113.7", "Protocol": "TCP", "Priority": 1, "Weight": 50 },
         ]}}),
+        "GET /voice-connectors/one" => {
+            json!({ "VoiceConnector": { "VoiceConnectorId": "one", "RequireEncryption": true } })
+        }
+        "GET /voice-connectors/two" => json!({ "VoiceConnector": { "VoiceConnectorId": "two" } }),
         "GET /voice-connectors/two/streaming-configuration" => {
             json!({ "StreamingConfiguration": { "DataRetentionInHours": 0, "Disabled": true } })
         }
@@ -74,10 +78,15 @@ async fn voice_connectors_and_application_are_seen() {
 
     let one = inspector.connector("one").await;
     assert_eq!(one.streaming, Ok(StreamingSeen { enabled: true, targets: vec!["EventBridge".to_owned()] }));
-    assert_eq!(one.origination, Ok(OriginationSeen { enabled: true, routes: 2 }));
+    let route =
+        |host: &str, protocol: &str| RouteSeen { host: host.to_owned(), port: 5_060, protocol: protocol.to_owned() };
+    let routes = vec![route("gw1.example.com", "UDP"), route("203.0.113.7", "TCP")];
+    assert_eq!(one.origination, Ok(OriginationSeen { enabled: true, routes }));
+    assert_eq!(one.requires_encryption, Ok(true));
     let two = inspector.connector("two").await;
     assert_eq!(two.streaming, Ok(StreamingSeen { enabled: false, targets: Vec::new() }));
-    assert_eq!(two.origination, Ok(OriginationSeen { enabled: false, routes: 0 }));
+    assert_eq!(two.origination, Ok(OriginationSeen { enabled: false, routes: Vec::new() }));
+    assert_eq!(two.requires_encryption, Ok(false));
     let three = inspector.connector("three").await;
     assert_eq!(three.streaming.unwrap_err().class, FailureClass::NotFound);
     let denied = inspector.connector("denied").await;

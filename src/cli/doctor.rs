@@ -3,18 +3,22 @@
 //! Looking and judging are apart: [`crate::aws::inspect`] and `model` ask, the rest turns answers into findings.
 
 mod application;
+mod certificate;
 mod events;
 mod finding;
 mod model;
+mod sip;
 
 use std::path::PathBuf;
+
+use rustls::pki_types::UnixTime;
 
 use self::finding::{Finding, Verdict};
 use super::{Failure, print};
 use crate::aws::Target;
 use crate::aws::inspect::{self, VoiceInspector};
+use crate::prompts;
 use crate::settings::{EventSettings, Loaded, Settings, SettingsError, SmaSettings};
-use crate::{prompts, tls};
 
 /// Prints a line a check as it is done.
 ///
@@ -59,9 +63,10 @@ impl Report {
 
 async fn check(settings: &Settings, report: &mut Report) {
     report.take([prompts_of(settings)]);
-    report.take(certificate(settings));
+    report.take(media_certificate(settings));
     model::check(settings, report).await;
     report.take([transcription(settings)]);
+    sip::check(settings, report).await;
     queue(&settings.events, report).await;
     connectors(settings, report).await;
     sma(&settings.sma, report).await;
@@ -89,14 +94,9 @@ fn prompts_of(settings: &Settings) -> Finding {
     }
 }
 
-fn certificate(settings: &Settings) -> Option<Finding> {
+fn media_certificate(settings: &Settings) -> Option<Finding> {
     let files = settings.media.tls.as_ref()?;
-    Some(match tls::server_config("media.tls", &files.cert_file, &files.key_file) {
-        Ok(_) => Finding::ok("media.tls", "certificate and key fit"),
-        Err(error) => {
-            Finding::fail("media.tls", error.to_string(), "give the PEM files of one certificate and its key")
-        }
-    })
+    Some(certificate::judged("media.tls", &files.cert_file, &files.key_file, UnixTime::now()))
 }
 
 fn transcription(settings: &Settings) -> Finding {
@@ -149,7 +149,8 @@ async fn connectors(settings: &Settings, report: &mut Report) {
         Ok(config) => VoiceInspector::new(&config),
         Err(error) => return report.take([Finding::fail(what, error.to_string(), "set sma.region")]),
     };
-    if ids.is_empty() {
+    let are_named = !ids.is_empty();
+    if !are_named {
         match inspector.connector_ids().await {
             Ok(all) if all.is_empty() => {
                 let cure = "create one in this region, or set sma.region (or events.region) to where it is";
@@ -163,7 +164,8 @@ async fn connectors(settings: &Settings, report: &mut Report) {
     }
     for id in ids {
         let seen = inspector.connector(&id).await;
-        report.take(events::connectors(&[seen], with_events));
+        report.take(events::connectors(std::slice::from_ref(&seen), with_events));
+        report.take(sip::route(&settings.sip, &seen, are_named).await);
     }
 }
 

@@ -165,7 +165,7 @@ class Template(unittest.TestCase):
         expected = {
             "sqs:ReceiveMessage sqs:DeleteMessage sqs:ChangeMessageVisibility sqs:GetQueueAttributes": queue,
             "chime:CreateSipMediaApplicationCall chime:UpdateSipMediaApplicationCall": application,
-            "chime:GetSipMediaApplication chime:GetVoiceConnectorOrigination "
+            "chime:GetSipMediaApplication chime:GetVoiceConnector chime:GetVoiceConnectorOrigination "
             "chime:GetVoiceConnectorStreamingConfiguration": [application, arn("chime", "vc/*")],
             "chime:ListVoiceConnectors": "*",
         }

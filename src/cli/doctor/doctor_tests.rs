@@ -53,7 +53,7 @@ fn a_recording_that_cannot_be_played_fails() {
 async fn the_embedded_service_is_well() {
     let mut report = Report::default();
     check(&Settings::embedded().unwrap(), &mut report).await;
-    assert_eq!((report.checks, report.failed), (5, 0));
+    assert_eq!((report.checks, report.failed), (6, 0));
     assert!(report.end().is_ok());
     assert!(Report { checks: 3, failed: 1 }.end().is_err_and(|failure| failure.to_string() == "1 of 3 checks failed"));
 }

@@ -13,7 +13,8 @@ const REDRIVE: &str =
     "give the queue a dead-letter queue with maxReceiveCount 5: events that cannot be read are left to it";
 const STREAMING: &str = "turn on streaming to Kinesis Video Streams for the Voice Connector, with EventBridge as the target \
                          of its notifications";
-const ORIGINATION: &str = "give the Voice Connector an origination route to the SIP gateway that brings calls here";
+const ORIGINATION: &str = "give the Voice Connector an origination route to sip.advertised and the port of sip.listen (or \
+                           sip.tls.listen), or to the SIP gateway that brings calls here";
 
 /// Why something of AWS could not be looked at, and what that means.
 pub(super) fn unseen(what: &str, failure: &AwsFailure, permission: &str, address: &str) -> Finding {
@@ -152,7 +153,7 @@ pub(super) fn connectors(seen: &[ConnectorSeen], with_events: bool) -> Vec<Findi
             });
         }
         findings.push(match &connector.origination {
-            Ok(origination) => self::origination(id, *origination),
+            Ok(origination) => self::origination(id, origination),
             Err(failure) => {
                 unseen(&format!("routes of {id}"), failure, "chime:GetVoiceConnectorOrigination", CONNECTOR_KEYS)
             }
@@ -161,7 +162,7 @@ pub(super) fn connectors(seen: &[ConnectorSeen], with_events: bool) -> Vec<Findi
     findings
 }
 
-const CONNECTOR_KEYS: &str = "events.voice_connector_ids, sma.voice_connector_arn and the region";
+pub(super) const CONNECTOR_KEYS: &str = "events.voice_connector_ids, sma.voice_connector_arn and the region";
 
 fn streaming(id: &str, streaming: &StreamingSeen) -> Finding {
     let what = format!("streaming of {id}");
@@ -176,15 +177,13 @@ fn streaming(id: &str, streaming: &StreamingSeen) -> Finding {
     Finding::fail(what, format!("it is on, but EventBridge is not among its targets ({found})"), STREAMING)
 }
 
-fn origination(id: &str, origination: OriginationSeen) -> Finding {
+fn origination(id: &str, origination: &OriginationSeen) -> Finding {
     let what = format!("routes of {id}");
-    match origination {
-        OriginationSeen { enabled: false, .. } => {
-            Finding::fail(what, "origination is off: calls go nowhere", ORIGINATION)
-        }
-        OriginationSeen { routes: 0, .. } => Finding::fail(what, "there are none: calls go nowhere", ORIGINATION),
-        OriginationSeen { routes: 1, .. } => Finding::ok(what, "1 origination route"),
-        OriginationSeen { routes, .. } => Finding::ok(what, format!("{routes} origination routes")),
+    match origination.routes.len() {
+        _ if !origination.enabled => Finding::fail(what, "origination is off: calls go nowhere", ORIGINATION),
+        0 => Finding::fail(what, "there are none: calls go nowhere", ORIGINATION),
+        1 => Finding::ok(what, "1 origination route"),
+        several => Finding::ok(what, format!("{several} origination routes")),
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::aws::inspect::RouteSeen;
 use crate::cli::doctor::finding::Verdict;
 
 const ARN: &str = "arn:aws:sqs:us-east-1:111122223333:vc-events";
@@ -93,7 +94,10 @@ fn a_voice_connector_streams_tells_eventbridge_and_sends_calls() {
         enabled,
         targets: targets.iter().map(ToString::to_string).collect(),
     };
-    let origination = |enabled: bool, routes: usize| OriginationSeen { enabled, routes };
+    let origination = |enabled: bool, routes: usize| {
+        let route = RouteSeen { host: "gw.example.com".to_owned(), port: 5_060, protocol: "UDP".to_owned() };
+        OriginationSeen { enabled, routes: vec![route; routes] }
+    };
     let table = [
         (streaming(true, &["EventBridge"]), origination(true, 2), ["ok  ", "ok  "]),
         (streaming(true, &["SNS", "EventBridge"]), origination(true, 1), ["ok  ", "ok  "]),
@@ -102,7 +106,12 @@ fn a_voice_connector_streams_tells_eventbridge_and_sends_calls() {
         (streaming(true, &[]), origination(true, 1), ["FAIL", "ok  "]),
     ];
     for (streaming, origination, verdicts) in table {
-        let seen = ConnectorSeen { id: "fx7q".to_owned(), streaming: Ok(streaming), origination: Ok(origination) };
+        let seen = ConnectorSeen {
+            id: "fx7q".to_owned(),
+            streaming: Ok(streaming),
+            origination: Ok(origination),
+            requires_encryption: Ok(false),
+        };
         let lines: Vec<String> =
             connectors(std::slice::from_ref(&seen), true).iter().map(ToString::to_string).collect();
         let found: Vec<&str> = lines.iter().map(|line| &line[..4]).collect();
@@ -114,6 +123,7 @@ fn a_voice_connector_streams_tells_eventbridge_and_sends_calls() {
         id: "fx7q".to_owned(),
         streaming: Err(failure(FailureClass::Denied)),
         origination: Err(failure(FailureClass::NotFound)),
+        requires_encryption: Err(failure(FailureClass::NotFound)),
     };
     let lines: Vec<String> = connectors(&[denied], true).iter().map(ToString::to_string).collect();
     assert!(lines[0].contains("allow chime:GetVoiceConnectorStreamingConfiguration"), "{lines:?}");
