@@ -3,6 +3,8 @@
 #   docker build -t trunkline .
 #   docker run -p 8080:8080 -p 127.0.0.1:8081:8081 --stop-timeout 320 --env-file trunkline.env trunkline
 #
+# As a SIP host (sip.listen, sip.advertised) with --network host in place of -p: media takes two UDP ports for each call
+# (sip.rtp_ports), and thousands of published ports are slow, or come out as others than those that peers were told.
 # --stop-timeout: SIGTERM starts a drain that lets live calls finish (calls.drain_timeout, 5 minutes by default).
 
 FROM rust:1.95-slim-bookworm AS build
@@ -27,7 +29,7 @@ WORKDIR /var/empty
 ENV TRUNKLINE__MEDIA__LISTEN=0.0.0.0:8080 \
     TRUNKLINE__ADMIN__LISTEN=0.0.0.0:8081 \
     TRUNKLINE__LOG__FORMAT=json
-EXPOSE 8080 8081
+EXPOSE 8080 8081 5060/udp 5060/tcp 5061/tcp
 STOPSIGNAL SIGTERM
 # No HEALTHCHECK: the orchestrator asks /healthz and /readyz, on either port.
 ENTRYPOINT ["/usr/local/bin/trunkline"]
