@@ -120,6 +120,7 @@ impl Leg {
         self.remote.change(agreed.rtp, agreed.rtcp);
         self.sends = agreed.sends;
         self.receives = agreed.receives;
+        self.receiver.set_events(agreed.receives.telephone_event);
         self.speaks = agreed.direction.sends();
         self.hears = agreed.direction.receives();
         if self.spoken != agreed.codec.line() {

@@ -23,6 +23,8 @@ pub struct Receiver {
     stats: ReceiverStats,
     /// Packets lost in earlier streams.
     lost_before: u64,
+    /// Payload type of telephone events.
+    events: Option<u8>,
 }
 
 /// Where a packet belongs.
@@ -79,8 +81,8 @@ struct Stream {
     reported: (u64, u64),
     /// In 1/16 timestamp units.
     jitter: u64,
-    /// Transit time and timestamp of the packet before.
-    before: Option<(u32, u32)>,
+    /// Transit time of the packet before.
+    before: Option<u32>,
 }
 
 impl Receiver {
@@ -88,6 +90,12 @@ impl Receiver {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Packets of that payload type are telephone events: their timestamps are when a key went down, and say nothing about
+    /// the way.
+    pub fn set_events(&mut self, payload_type: Option<u8>) {
+        self.events = payload_type;
     }
 
     /// Takes one packet.
@@ -115,7 +123,10 @@ impl Receiver {
         }
         self.stats.packets += 1;
         self.stats.late += u64::from(sequence < stream.highest);
-        stream.count(sequence, arrival, header.timestamp);
+        stream.count(sequence);
+        if self.events != Some(header.payload_type) {
+            stream.time(arrival, header.timestamp);
+        }
         let Header { timestamp, marker, .. } = *header;
         Ok(Place { stream: self.streams, sequence, timestamp, marker })
     }
@@ -173,7 +184,10 @@ impl Receiver {
         }
         self.lost_before += self.stream.as_ref().map_or(0, Stream::lost);
         let mut stream = Stream::new(ssrc, sequence);
-        stream.count(stream.first, arrival, timestamp);
+        stream.count(stream.first);
+        if self.events != Some(header.payload_type) {
+            stream.time(arrival, timestamp);
+        }
         let sequence = stream.first;
         self.stream = Some(stream);
         self.streams = self.streams.saturating_add(1);
@@ -206,23 +220,21 @@ impl Stream {
         }
     }
 
-    fn count(&mut self, sequence: u64, arrival: u32, timestamp: u32) {
+    fn count(&mut self, sequence: u64) {
         self.taken += 1;
         self.first = self.first.min(sequence);
         self.highest = self.highest.max(sequence);
+    }
+
+    fn time(&mut self, arrival: u32, timestamp: u32) {
         let transit = arrival.wrapping_sub(timestamp);
-        if let Some((transit_before, timestamp_before)) = self.before {
-            // the packets of a telephone event share a timestamp and say nothing about the way
-            if timestamp == timestamp_before {
-                return;
-            }
+        if let Some(transit_before) = self.before.replace(transit) {
             let difference = u64::from((transit.wrapping_sub(transit_before) as i32).unsigned_abs());
             // a talkspurt with a clock of its own is no jitter
             if difference < u64::from(CLOCK_RATE) {
                 self.jitter = (self.jitter + difference).saturating_sub((self.jitter + 8) >> 4);
             }
         }
-        self.before = Some((transit, timestamp));
     }
 
     fn expected(&self) -> u64 {
