@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use trunkline_sip::message::digest::{Account, Algorithm, DigestGuard};
 use trunkline_sip::sdp::{self, Answer, LocalMedia};
 use trunkline_sip::ua::{
     Action, CallKey, ContactHosts, Ended, Flow, OptionsTarget, Transport, Ua, UaEvent, UaSettings,
@@ -24,13 +25,17 @@ use super::ports::Ports;
 use super::wire::{AllowList, Received, Wire};
 use crate::app::AppError;
 use crate::http::Shared;
-use crate::settings::{SipSettings, SipTransport};
+use crate::settings::{SipSettings, SipTransport, SipTrunk};
 use crate::{model, tls};
 
 /// What calls may want of their dialogs, waiting to be done.
 const COMMANDS: usize = 1_024;
 /// Dialogs are the supervisor's to limit (`calls.max`); this bounds the memory of a flood.
 const MAX_DIALOGS: usize = 10_000;
+/// A trunk whose name is not found in that time is not there.
+const RESOLVED_WITHIN: Duration = Duration::from_secs(5);
+/// For whom a caller's password is.
+const REALM: &str = "trunkline";
 /// Byes that are not answered hold up the end no longer.
 const LAST_BYES: Duration = Duration::from_secs(1);
 
@@ -42,6 +47,8 @@ pub(super) enum Command {
     Bye(CallKey),
     /// The caller is to go on elsewhere.
     Refer(CallKey, String),
+    /// Where a trunk is, if its name is known.
+    Trunk(SipTrunk, Option<SocketAddr>),
     /// The service ends.
     Stop,
 }
@@ -54,6 +61,7 @@ pub(crate) struct SipStats {
     ports: OnceLock<Ports>,
     pub(crate) invites: AtomicU64,
     pub(crate) refused: AtomicU64,
+    /// Trunks that answered the last OPTIONS.
     pub(crate) trunks_alive: AtomicU64,
 }
 
@@ -85,7 +93,13 @@ impl SipGateway {
     }
 }
 
-enum Call {
+struct Call {
+    /// Where its INVITE came from.
+    peer: SocketAddr,
+    state: CallState,
+}
+
+enum CallState {
     /// Its actors are being started; if the caller hung up meanwhile, why.
     SettingUp(Option<Ended>),
     Up {
@@ -108,7 +122,9 @@ struct Gateway {
     /// Where calls live, in turn.
     places: Vec<ArbiterHandle>,
     next_place: usize,
-    trunks: Vec<(String, SipTransport)>,
+    trunks: Vec<SipTrunk>,
+    /// By URI, what the last OPTIONS met.
+    alive: HashMap<String, bool>,
     options_interval: Duration,
     next_options: Instant,
     shared: web::Data<Shared>,
@@ -151,13 +167,20 @@ pub(crate) async fn start(
     }
     let bind = settings.listen.or(settings.tls.as_ref().map(|tls| tls.listen)).map_or(advertised_default(), |a| a.ip());
     let advertised = settings.advertised.unwrap_or(bind);
+    let mut ua = Ua::new(ua_settings(settings, advertised, &listening), fastrand::Rng::new());
+    if let Some(account) = &settings.account {
+        let account = Account { username: account.username.clone(), password: account.password.expose().to_owned() };
+        let algorithms = [Algorithm::Sha256, Algorithm::Md5];
+        let guard = DigestGuard::new(REALM, incoming::random(), &algorithms, vec![account]);
+        ua.ask_for_password(Instant::now().into_std(), guard);
+    }
     let arbiters: Vec<Arbiter> = (0..workers).map(|_| Arbiter::new()).collect();
     let ports = Ports::new(settings.rtp_ports.clone());
     // Started once; a second start in one process (tests) has its own.
     let _ = stats.ports.set(ports.clone());
     let (sender, commands) = mpsc::channel(COMMANDS);
     let gateway = Gateway {
-        ua: Ua::new(ua_settings(settings, advertised, &listening), fastrand::Rng::new()),
+        ua,
         wire,
         calls: HashMap::new(),
         commands,
@@ -168,7 +191,8 @@ pub(crate) async fn start(
         require_srtp: settings.require_srtp,
         places: arbiters.iter().map(Arbiter::handle).collect(),
         next_place: 0,
-        trunks: settings.trunks.iter().map(|trunk| (trunk.address.clone(), trunk.transport)).collect(),
+        trunks: settings.trunks.clone(),
+        alive: HashMap::new(),
         options_interval: settings.options_interval,
         next_options: Instant::now(),
         shared: shared.clone(),
@@ -223,7 +247,7 @@ impl Gateway {
                     self.ua.on_timer(now.into_std(), &mut self.actions);
                     if options.is_some_and(|due| due <= now) {
                         self.next_options = now + self.options_interval;
-                        self.ask_trunks().await;
+                        self.look_for_trunks();
                     }
                 }
             }
@@ -238,7 +262,9 @@ impl Gateway {
         let now = Instant::now().into_std();
         match received {
             Received::Message(flow, message) => self.ua.receive(now, flow, message, &mut self.actions),
+            Received::Unreadable(flow, refusal) => self.ua.refuse(flow, refusal, &mut self.actions),
             Received::Closed(connection) => self.ua.connection_closed(now, connection, &mut self.actions),
+            Received::Unreachable(flow) => self.ua.unreachable(now, flow, &mut self.actions),
         }
     }
 
@@ -273,18 +299,8 @@ impl Gateway {
             UaEvent::Transferred { call, result } => {
                 tracing::info!(?call, ?result, "what became of a transfer by REFER");
             }
-            UaEvent::Ended { call, why, .. } => match self.calls.remove(&call) {
-                Some(Call::SettingUp(_)) => {
-                    self.calls.insert(call, Call::SettingUp(Some(why)));
-                }
-                // A leg that is gone, or as good as that, needs no telling.
-                Some(Call::Up { leg, .. }) => drop(leg.try_send(LegOrder::Ended(why))),
-                None => {}
-            },
-            UaEvent::Options { target, alive } => {
-                self.stats.trunks_alive.store(u64::from(alive), Ordering::Relaxed);
-                tracing::debug!(uri = target.uri, alive, "a trunk was asked whether it is there");
-            }
+            UaEvent::Ended { call, why, .. } => self.ended(call, why),
+            UaEvent::Options { target, alive } => self.trunk_answered(target.uri, alive),
             UaEvent::Confirmed { .. } | UaEvent::Ringing { .. } | UaEvent::Answered { .. } => {}
         }
     }
@@ -299,7 +315,7 @@ impl Gateway {
         let place = self.places.get(self.next_place % self.places.len().max(1)).cloned();
         self.next_place += 1;
         let place = place.ok_or(incoming::Refused::INTERNAL)?;
-        self.calls.insert(call, Call::SettingUp(None));
+        self.calls.insert(call, Call { peer: invite.source, state: CallState::SettingUp(None) });
         let setting_up =
             incoming::set_up(self.shared.clone(), invitation, answer, local, pair, place, call, self.sender.clone());
         let sender = self.sender.clone();
@@ -309,6 +325,27 @@ impl Gateway {
             let _ = sender.send(Command::Ready(call, result)).await;
         });
         Ok(())
+    }
+
+    fn ended(&mut self, call: CallKey, why: Ended) {
+        match self.calls.get_mut(&call).map(|call| &mut call.state) {
+            Some(CallState::SettingUp(ended)) => *ended = Some(why),
+            Some(CallState::Up { leg, .. }) => {
+                // A leg that is gone, or as good as that, needs no telling.
+                drop(leg.try_send(LegOrder::Ended(why)));
+                self.calls.remove(&call);
+            }
+            None => {}
+        }
+    }
+
+    fn trunk_answered(&mut self, uri: String, alive: bool) {
+        if self.alive.get(&uri) != Some(&alive) {
+            tracing::info!(uri, alive, "a trunk was asked whether it is there");
+        }
+        self.alive.insert(uri, alive);
+        let alive = self.alive.values().filter(|alive| **alive).count();
+        self.stats.trunks_alive.store(alive as u64, Ordering::Relaxed);
     }
 
     fn refuse(&mut self, call: CallKey, refused: &incoming::Refused) {
@@ -325,9 +362,12 @@ impl Gateway {
             Command::Ready(call, result) => self.ready(call, result),
             Command::Bye(call) => self.ua.bye(now, call, None, &mut self.actions),
             Command::Refer(call, to) => {
-                let target = format!("sip:{to}@{}", SocketAddr::new(self.advertised, 0).ip());
+                // A number is the caller's side's to reach.
+                let Some(Call { peer, .. }) = self.calls.get(&call) else { return };
+                let target = if to.starts_with("sip:") { to } else { format!("sip:{to}@{peer}") };
                 self.ua.refer(now, call, &target, &mut self.actions);
             }
+            Command::Trunk(trunk, peer) => self.ask_trunk(&trunk, peer),
             Command::Stop => {
                 for call in self.calls.keys().copied().collect::<Vec<_>>() {
                     self.ua.bye(now, call, None, &mut self.actions);
@@ -338,12 +378,12 @@ impl Gateway {
 
     fn ready(&mut self, call: CallKey, result: Result<SetUp, incoming::Refused>) {
         let now = Instant::now().into_std();
-        let Some(Call::SettingUp(ended)) = self.calls.remove(&call) else { return };
+        let Some(Call { peer, state: CallState::SettingUp(ended) }) = self.calls.remove(&call) else { return };
         match (result, ended) {
             (Ok(SetUp { leg, .. }), Some(why)) => drop(leg.try_send(LegOrder::Ended(why))),
             (Ok(SetUp { leg, answer, local }), None) => {
                 let sdp = Bytes::from(answer.description.to_sdp());
-                self.calls.insert(call, Call::Up { leg, answer, local });
+                self.calls.insert(call, Call { peer, state: CallState::Up { leg, answer, local } });
                 self.ua.accept(now, call, sdp, &mut self.actions);
             }
             (Err(refused), None) => self.refuse(call, &refused),
@@ -354,7 +394,8 @@ impl Gateway {
     /// Hold, another address, another codec; or a wish to hear our side again.
     fn changed(&mut self, call: CallKey, sdp: Option<Bytes>) {
         let now = Instant::now().into_std();
-        let Some(Call::Up { leg, answer, local }) = self.calls.get_mut(&call) else {
+        let up = self.calls.get_mut(&call).map(|call| &mut call.state);
+        let Some(CallState::Up { leg, answer, local }) = up else {
             return self.ua.answer_change(now, call, Err(488), &mut self.actions);
         };
         let Some(body) = sdp else {
@@ -375,26 +416,37 @@ impl Gateway {
     }
 
     fn order(&self, call: CallKey, order: LegOrder) {
-        if let Some(Call::Up { leg, .. }) = self.calls.get(&call) {
+        if let Some(CallState::Up { leg, .. }) = self.calls.get(&call).map(|call| &call.state) {
             drop(leg.try_send(order));
         }
     }
 
-    async fn ask_trunks(&mut self) {
-        for (address, transport) in self.trunks.clone() {
-            let (transport, suffix) = match transport {
-                SipTransport::Udp => (Transport::Udp, ""),
-                SipTransport::Tcp => (Transport::Tcp, ";transport=tcp"),
-                SipTransport::Tls => (Transport::Tls, ";transport=tls"),
-            };
-            let found = tokio::time::timeout(LAST_BYES, tokio::net::lookup_host(address.clone())).await;
-            let Some(peer) = found.ok().and_then(Result::ok).and_then(|mut found| found.next()) else {
-                tracing::warn!(trunk = address, "a trunk's name cannot be resolved");
-                continue;
-            };
-            let flow = Flow { transport, peer, connection: None };
-            let target = OptionsTarget { uri: format!("sip:{address}{suffix}"), flow };
-            self.ua.options(Instant::now().into_std(), target, &mut self.actions);
+    /// Resolves the names of trunks beside the loop.
+    fn look_for_trunks(&self) {
+        for trunk in self.trunks.clone() {
+            let sender = self.sender.clone();
+            actix_rt::spawn(async move {
+                let found = tokio::time::timeout(RESOLVED_WITHIN, tokio::net::lookup_host(&trunk.address)).await;
+                let peer = found.ok().and_then(Result::ok).and_then(|mut found| found.next());
+                // Without a gateway nobody asks.
+                let _ = sender.send(Command::Trunk(trunk, peer)).await;
+            });
         }
+    }
+
+    fn ask_trunk(&mut self, trunk: &SipTrunk, peer: Option<SocketAddr>) {
+        let SipTrunk { address, transport } = trunk;
+        let (transport, suffix) = match transport {
+            SipTransport::Udp => (Transport::Udp, ""),
+            SipTransport::Tcp => (Transport::Tcp, ";transport=tcp"),
+            SipTransport::Tls => (Transport::Tls, ";transport=tls"),
+        };
+        let uri = format!("sip:{address}{suffix}");
+        let Some(peer) = peer else { return self.trunk_answered(uri, false) };
+        if transport == Transport::Tls {
+            self.wire.know(peer, address);
+        }
+        let target = OptionsTarget { uri, flow: Flow { transport, peer, connection: None } };
+        self.ua.options(Instant::now().into_std(), target, &mut self.actions);
     }
 }

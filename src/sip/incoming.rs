@@ -137,17 +137,20 @@ pub(crate) fn local_media(address: IpAddr, port: u16, require_srtp: bool) -> Loc
     LocalMedia { address, port, session_id: fastrand::u64(..1 << 62), require_srtp, fresh_key: fresh_key() }
 }
 
-/// A key from the system's own randomness.
+/// A key for what we send.
 pub(crate) fn fresh_key() -> FreshKey {
-    let (mut key, mut salt) = ([0; 32], [0; 14]);
-    let random = SystemRandom::new();
-    if random.fill(&mut key).and_then(|()| random.fill(&mut salt)).is_err() {
-        // Linux does not refuse; a key by chance keeps the call, and nobody is told that it is secret.
-        tracing::error!("the system has no randomness: the SRTP key of a call is weak");
-        fastrand::fill(&mut key);
-        fastrand::fill(&mut salt);
+    FreshKey::new(random(), random())
+}
+
+/// Bytes of the system's own randomness.
+pub(super) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        // Linux does not refuse; a key by chance keeps the call.
+        tracing::error!("the system has no randomness: a key is weak");
+        fastrand::fill(&mut bytes);
     }
-    FreshKey::new(key, salt)
+    bytes
 }
 
 /// Starts the call's actors at `place`, and the task of its media beside them.

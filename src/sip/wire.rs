@@ -27,8 +27,8 @@ const INBOX: usize = 256;
 const OUTBOX: usize = 64;
 /// Streams at a time.
 const MAX_STREAMS: usize = 1_024;
-/// A TLS handshake takes no longer.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Connecting, a TLS handshake, writing a message: none takes longer.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A stream on which nothing comes for so long is closed: longer than the OPTIONS and keep-alives of any peer.
 const IDLE: Duration = Duration::from_secs(600);
 /// Between two attempts to accept when the process has no descriptor left.
@@ -38,8 +38,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) enum Received {
     /// A message.
     Message(Flow, Message),
+    /// One that cannot be read, and what its sender is to be told.
+    Unreadable(Flow, Message),
     /// A stream is gone.
     Closed(u64),
+    /// No stream could be opened that way.
+    Unreachable(Flow),
 }
 
 /// Whoever may speak with us.
@@ -71,6 +75,8 @@ pub(crate) struct Wire {
     inbox: mpsc::Receiver<Received>,
     streams: Streams,
     connector: TlsConnector,
+    /// What the certificates of peers are to be for, where that is not their address.
+    names: HashMap<SocketAddr, ServerName<'static>>,
 }
 
 /// What the stream tasks share; all of them run on one thread.
@@ -94,7 +100,15 @@ impl Wire {
         let (sender, inbox) = mpsc::channel(INBOX);
         let streams =
             Streams { inbox: sender, allowed: allowed.clone(), open: Rc::default(), next: Rc::new(Cell::new(1)) };
-        Self { udp, buffer: vec![0; DATAGRAM], allowed, inbox, streams, connector: tls.into() }
+        Self { udp, buffer: vec![0; DATAGRAM], allowed, inbox, streams, connector: tls.into(), names: HashMap::new() }
+    }
+
+    /// The peer is called so, `HOST:PORT`: its certificate has to be for that host.
+    pub(super) fn know(&mut self, peer: SocketAddr, address: &str) {
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        if let Ok(name) = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()) {
+            self.names.insert(peer, name);
+        }
     }
 
     /// Accepts streams from now on, with TLS if there is an acceptor.
@@ -114,7 +128,12 @@ impl Wire {
     }
 
     /// Carries SIP on a stream that is open already, and gives it a number.
-    pub(crate) fn carry(&self, stream: impl AsyncRead + AsyncWrite + 'static, transport: Transport, peer: SocketAddr) -> u64 {
+    pub(crate) fn carry(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + 'static,
+        transport: Transport,
+        peer: SocketAddr,
+    ) -> u64 {
         let (streams, (number, outbox)) = (self.streams.clone(), self.streams.register(transport, peer));
         actix_rt::spawn(async move { streams.run(stream, transport, peer, number, outbox).await });
         number
@@ -152,10 +171,7 @@ impl Wire {
             Ok(message) => Some(Received::Message(flow, message)),
             Err(why) => {
                 tracing::debug!(%why, "a SIP datagram cannot be read");
-                if let Some(refusal) = why.refusal(&bytes) {
-                    self.send(&flow, written(&refusal));
-                }
-                None
+                why.refusal(&bytes).map(|refusal| Received::Unreadable(flow, refusal))
             }
         }
     }
@@ -182,18 +198,21 @@ impl Wire {
     fn connect(&self, transport: Transport, peer: SocketAddr) -> u64 {
         let (streams, (number, outbox)) = (self.streams.clone(), self.streams.register(transport, peer));
         let connector = self.connector.clone();
+        let name = self.names.get(&peer).cloned().unwrap_or_else(|| ServerName::IpAddress(peer.ip().into()));
         actix_rt::spawn(async move {
-            let stream = timeout(HANDSHAKE, TcpStream::connect(peer)).await;
-            match (stream, transport) {
-                (Ok(Ok(stream)), Transport::Tls) => {
-                    let name = ServerName::IpAddress(peer.ip().into());
-                    match timeout(HANDSHAKE, connector.connect(name, stream)).await {
-                        Ok(Ok(stream)) => streams.run(stream, transport, peer, number, outbox).await,
-                        _ => streams.closed(number).await,
-                    }
+            let stream = match within(TcpStream::connect(peer)).await {
+                Ok(stream) if transport == Transport::Tls => match within(connector.connect(name, stream)).await {
+                    Ok(stream) => return streams.run(stream, transport, peer, number, outbox).await,
+                    Err(error) => Err(error),
+                },
+                other => other,
+            };
+            match stream {
+                Ok(stream) => streams.run(stream, transport, peer, number, outbox).await,
+                Err(error) => {
+                    tracing::info!(%error, transport = transport.as_str(), "no SIP connection to a peer");
+                    streams.unreachable(Flow { transport, peer, connection: None }, number).await;
                 }
-                (Ok(Ok(stream)), _) => streams.run(stream, transport, peer, number, outbox).await,
-                _ => streams.closed(number).await,
             }
         });
         number
@@ -212,7 +231,7 @@ impl Streams {
             let _ = stream.set_nodelay(true);
             match tls {
                 None => streams.run(stream, transport, peer, number, outbox).await,
-                Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Some(acceptor) => match timeout(PATIENCE, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => streams.run(stream, transport, peer, number, outbox).await,
                     _ => streams.closed(number).await,
                 },
@@ -248,6 +267,11 @@ impl Streams {
         let _ = self.inbox.send(Received::Closed(number)).await;
     }
 
+    async fn unreachable(&self, flow: Flow, number: u64) {
+        self.open.borrow_mut().remove(&number);
+        let _ = self.inbox.send(Received::Unreachable(flow)).await;
+    }
+
     /// Reads and writes one stream to its end.
     async fn run<S: AsyncRead + AsyncWrite>(
         &self,
@@ -261,7 +285,12 @@ impl Streams {
         let flow = Flow { transport, peer, connection: Some(number) };
         let write = async {
             while let Some(bytes) = outbox.recv().await {
-                if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
+                let written = within(async {
+                    writer.write_all(&bytes).await?;
+                    writer.flush().await
+                });
+                // A peer that reads no more is not there.
+                if written.await.is_err() {
                     return;
                 }
             }
@@ -270,7 +299,7 @@ impl Streams {
             () = self.read(&mut reader, &flow, number) => {}
             () = write => {}
         }
-        let _ = timeout(HANDSHAKE, writer.shutdown()).await;
+        let _ = timeout(PATIENCE, writer.shutdown()).await;
         self.closed(number).await;
     }
 
@@ -294,8 +323,10 @@ impl Streams {
                     }
                     Framed::Bad { why, refusal, is_lost } => {
                         tracing::debug!(%why, "a SIP message cannot be read");
-                        if let Some(refusal) = refusal {
-                            self.send(number, written(&refusal));
+                        if let Some(refusal) = refusal
+                            && self.inbox.send(Received::Unreadable(*flow, refusal)).await.is_err()
+                        {
+                            return;
                         }
                         if is_lost {
                             // The refusal has to be out before the end.
@@ -309,8 +340,7 @@ impl Streams {
     }
 }
 
-fn written(message: &Message) -> Bytes {
-    let mut out = BytesMut::new();
-    message.write(&mut out);
-    out.freeze()
+/// What takes longer than [`PATIENCE`] has failed.
+async fn within<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
