@@ -1,6 +1,6 @@
-"""Calls by sipp, 5 a second: none may fail, and none may leave anything behind.
+"""Calls by sipp, 5 a second, 50 at a time: none may fail, and none may leave anything behind.
 
-usage: load.py [--calls N] [--rate R]     (BINARY by TRUNKLINE_BINARY)
+usage: load.py [--calls N] [--rate R]
 """
 
 import argparse
@@ -73,9 +73,9 @@ def run(trunkline, directory, calls, rate):
     few = max(1, calls // 10)
     share = (calls - few) / calls
     makers = [
-        sipp.Sipp(directory, trunkline.sip, stand.ECHO, (calls - few) // 2, rate * share / 2),
-        sipp.Sipp(directory, trunkline.sip, stand.MODEL, (calls - few + 1) // 2, rate * share / 2),
-        sipp.Sipp(directory, trunkline.sip, stand.ECHO, few, rate * (1 - share), transport="t1"),
+        sipp.Sipp(directory, trunkline.sip, stand.ECHO, (calls - few) // 2, rate * share / 2, 5_000),
+        sipp.Sipp(directory, trunkline.sip, stand.MODEL, (calls - few + 1) // 2, rate * share / 2, 6_000),
+        sipp.Sipp(directory, trunkline.sip, stand.ECHO, few, rate * (1 - share), 7_000, transport="t1"),
     ]
     try:
         faults = [fault for fault in [maker.end() for maker in makers] if fault]
@@ -104,12 +104,12 @@ def run(trunkline, directory, calls, rate):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--calls", type=int, default=100)
-    parser.add_argument("--rate", type=float, default=5, help="calls a second; each lasts 8 s")
+    parser.add_argument("--rate", type=float, default=5, help="calls a second; each lasts 10 s")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         log = pathlib.Path(directory) / "serve.log"
         settings = {"calls__history_max": "10000"}
-        with stand.Trunkline(log, sip__rtp_ports=stand.free_ports(400), **settings) as trunkline:
+        with stand.Trunkline(log, **settings) as trunkline:
             report, faults = run(trunkline, directory, arguments.calls, arguments.rate)
         if faults:
             print(*log.read_text(encoding="utf-8", errors="replace").splitlines()[-40:], sep="\n  ", file=sys.stderr)

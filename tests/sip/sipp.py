@@ -8,13 +8,13 @@ import stand
 
 SCENARIOS = pathlib.Path(__file__).with_name("scenarios")
 # What a call of scenarios/call.xml lasts, in seconds, and how much of it is speech.
-CALL_S, SPEECH_S = 8, 3.5
+CALL_S, SPEECH_S = 10, 3.5
 
 
 class Sipp:
-    """One sipp, calling `to` until `calls` calls are over."""
+    """One sipp, calling `to` until `calls` calls are over, with media from `ports` on."""
 
-    def __init__(self, directory, service, to, calls, rate, transport="u1"):
+    def __init__(self, directory, service, to, calls, rate, ports, transport="u1"):
         self.calls = calls
         self.directory = pathlib.Path(directory)
         self.name = f"{to}-{transport}"
@@ -23,11 +23,10 @@ class Sipp:
         text = (SCENARIOS / "call.xml").read_text(encoding="utf-8")
         scenario.write_text(text.replace("[speech]", str(self._speech())), encoding="utf-8")
         self._output = open(self.directory / f"{self.name}.out", "w+", encoding="utf-8", errors="replace")
-        low = stand.free_ports(500).split("-")[0]
         self._process = subprocess.Popen(
             [
                 *["sipp", f"{service[0]}:{service[1]}", "-sf", str(scenario), "-s", to, "-t", transport],
-                *["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", low],
+                *["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", str(ports)],
                 *["-m", str(calls), "-r", str(rate), "-rp", "1000", "-l", "200", "-timeout", f"{calls / rate + 60:.0f}"],
                 *["-nostdin", "-trace_err", "-error_file", str(self.directory / f"{self.name}.errors")],
             ],

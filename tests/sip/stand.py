@@ -52,12 +52,12 @@ class Trunkline(service.Service):
             "admin__listen": "127.0.0.1:0",
             "sip__listen": "127.0.0.1:0",
             "sip__allowed_networks": networks,
-            # Its own share of the ports, so that services beside each other do not meet.
             "sip__rtp_ports": free_ports(),
             **settings,
         }
         environment = {f"TRUNKLINE__{key.upper()}": value for key, value in known.items()}
         arguments = ["serve", "--config", self._configuration.name]
+        self.log_file = pathlib.Path(log)
         super().__init__(BINARY, arguments, {"media", "admin", "sip"}, log, environment)
 
     def _read(self):
@@ -118,11 +118,12 @@ class Trunkline(service.Service):
         return held
 
 
-_next_ports = 20_000 + os.getpid() % 100 * 200
+# Below those that the system gives out by itself; what somebody else has all the same is passed over.
+_next_ports = 11_000 + os.getpid() % 13 * 1_500
 
 
 def free_ports(count=200):
-    """A range of `count` ports of this process's own, as LOW-HIGH."""
+    """A range of `count` ports that no other process of these tests has, as LOW-HIGH."""
     global _next_ports
     low = _next_ports
     _next_ports += count

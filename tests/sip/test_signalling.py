@@ -1,9 +1,7 @@
 """What a carrier expects of a SIP host, from INVITE to BYE, and what it must not do for strangers."""
 
-import pathlib
 import random
 import socket
-import tempfile
 import time
 import unittest
 
@@ -11,44 +9,11 @@ import media
 import messages
 import service
 import stand
+from support import WithService
 from trunk import Call, Trunk
 
 # Longer than what is under way when media is to stop, and short beside what would come in that time if it did not.
 UNDER_WAY_S, WATCH_S = 0.2, 0.5
-
-
-class WithService(unittest.TestCase):
-    """One service for all tests of a class."""
-
-    settings = {}
-
-    @classmethod
-    def setUpClass(cls):
-        directory = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
-        cls.trunkline = stand.Trunkline(directory / "log", **cls.settings)
-        cls.addClassCleanup(cls.trunkline.stop)
-
-    def setUp(self):
-        self.trunk = Trunk(self.trunkline.sip)
-        self.addCleanup(self.trunk.close)
-
-    def refused(self, to, **keywords):
-        """The answer to an INVITE that is to be refused."""
-        sdp = messages.offer("127.0.0.1", 30_120, **keywords)
-        call = Call(self.trunk, None, self.trunk.invite(to, sdp))
-        self.trunk.send(call.invite)
-        answer = self.trunk.final(call.invite)
-        if answer.status == 200:
-            call.answered(answer)
-            call.acknowledge()
-            call.hang_up()
-        else:
-            call.acknowledge_refusal(answer)
-        return answer
-
-    def live(self, call_id):
-        """How many live calls are of this Call-ID."""
-        return [call["callId"] for call in self.trunkline.calls(ended=False)].count(call_id)
 
 
 class Calls(WithService):
@@ -263,34 +228,6 @@ class Changes(WithService):
         self.assertEqual((answer.status, answer.get("Min-SE")), (422, "90"))
 
 
-class Slow(WithService):
-    """Timers of the protocol, side by side."""
-
-    settings = {"sip__session_expires": "90s"}
-
-    def test_calls_that_nobody_acknowledges_or_refreshes_end_by_themselves(self):
-        timer = [("Supported", "timer"), ("Allow", "INVITE, ACK, BYE, UPDATE")]
-        with self.trunk.placed(stand.ECHO, headers=timer) as refreshed:
-            self.assertEqual(refreshed.answer.get("Session-Expires"), "90;refresher=uas")
-            line = media.Line()
-            self.addCleanup(line.close)
-            call = Call(self.trunk, line, self.trunk.invite(stand.ECHO, messages.offer(*line.address)))
-            begun = time.monotonic()
-            self.trunk.send(call.invite)
-            call.answered(self.trunk.final(call.invite))
-            call.hung_up(40)
-            self.assertAlmostEqual(time.monotonic() - begun, 32, delta=1.5)
-            self.assertEqual(self.trunkline.ended(call.call_id)["state"], "ended")
-            # Half of the session's interval.
-            update = self.trunk.asked("UPDATE", refreshed.call_id, 20)
-            self.assertEqual(update.came_to, "route")
-            self.assertEqual(update.get("Session-Expires"), "90;refresher=uac")
-            headers = [("Contact", refreshed.invite.get("Contact")), ("Session-Expires", "90;refresher=uac")]
-            self.trunk.send(messages.answer(update, 200, "OK", headers=headers))
-            self.trunk.settle()
-            self.assertEqual(self.live(refreshed.call_id), 1)
-
-
 class Full(WithService):
     settings = {"calls__max": "1"}
 
@@ -302,8 +239,17 @@ class Full(WithService):
         self.assertEqual(self.refused(stand.ECHO).status, 200)
 
 
+def two_ports():
+    """A pair that nobody has, as LOW-HIGH."""
+    pair = media.bound_pair("127.0.0.1")
+    low, high = (udp.getsockname()[1] for udp in pair)
+    for udp in pair:
+        udp.close()
+    return f"{low}-{high}"
+
+
 class NoPorts(WithService):
-    settings = {"sip__rtp_ports": stand.free_ports(2)}
+    settings = {"sip__rtp_ports": two_ports()}
 
     def test_a_call_without_a_port_left_is_busy_and_the_port_comes_back(self):
         with self.trunk.placed(stand.ECHO) as call:

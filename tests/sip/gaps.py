@@ -1,0 +1,31 @@
+"""Where a listener hears nothing although somebody speaks."""
+
+import numpy as np
+
+import quality
+
+HOP = quality.RATE // 100
+# How far what is heard may have moved by what a jitter buffer does in pauses: 100 ms both ways, in hops.
+MOVED = 10
+LOUD_DBFS, FADED = -38.0, 0.1
+
+
+def levels(samples):
+    """Root mean square of every 10 ms."""
+    whole = samples[: len(samples) // HOP * HOP].reshape(-1, HOP).astype(float)
+    return np.sqrt(np.mean(whole**2, axis=1))
+
+
+def longest(sent, heard, lag):
+    """The longest time in ms in which `heard` is at a tenth of `sent` or below, while `sent` is loud throughout."""
+    spoken = np.pad(levels(sent), MOVED)
+    around = np.lib.stride_tricks.sliding_window_view(spoken, 2 * MOVED + 1).min(axis=1)
+    shifted = heard[lag:] if lag >= 0 else np.concatenate([np.zeros(-lag, dtype=heard.dtype), heard])
+    listened = levels(shifted)[: len(around)]
+    around = around[: len(listened)]
+    is_gap = (around > 10 ** (LOUD_DBFS / 20) * 32768) & (listened < FADED * around)
+    worst = run = 0
+    for gap in is_gap:
+        run = run + 1 if gap else 0
+        worst = max(worst, run)
+    return worst * 10
