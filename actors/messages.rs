@@ -25,6 +25,8 @@ pub struct Attach {
     pub link: LinkSender,
     /// A frame every 20 ms even when nothing plays.
     pub fill: bool,
+    /// It says with [`CallerEvent::Transferred`] what became of a [`Transfer`](crate::link::LinkControl::Transfer).
+    pub tells_of_transfers: bool,
     /// What its request told.
     pub facts: CallFacts,
 }
@@ -70,6 +72,8 @@ pub enum CallerEvent {
     Played(String),
     /// The caller hung up.
     Stop,
+    /// The caller goes on elsewhere, or cannot for this reason.
+    Transferred(Result<(), String>),
     /// A message that was wrong; answered with `error`, changes nothing.
     Bad {
         /// Machine-readable.

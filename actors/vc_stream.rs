@@ -75,6 +75,9 @@ pub struct VcStreamActor {
     closing: Option<Closing>,
     /// The model wants to leave.
     leaving: Option<Leaving>,
+    tells_of_transfers: bool,
+    /// The caller's side is to say what became of a transfer.
+    transferring: bool,
     /// The peer is still playing our goodbye until then.
     goodbye_until: Option<Instant>,
     /// The item that was too much for the playout.
@@ -104,6 +107,8 @@ impl VcStreamActor {
             attached_at: now,
             closing: None,
             leaving: None,
+            tells_of_transfers: false,
+            transferring: false,
             goodbye_until: None,
             too_much: None,
             second_due: now + SECOND,

@@ -71,7 +71,7 @@ async fn call(supervisor: &Addr<CallSupervisor>, id: &str) -> Line {
     let Ok(admission) = supervisor.send(admit).await.unwrap() else { panic!("refused") };
     let (sender, out) = link(LineCodec::Pcmu);
     let attach =
-        Attach { link: sender, fill: false, facts: CallFacts { to: Some("1".into()), ..CallFacts::default() } };
+        Attach { link: sender, fill: false, tells_of_transfers: false, facts: CallFacts { to: Some("1".into()), ..CallFacts::default() } };
     let epoch = admission.line.send(attach).await.unwrap();
     Line { address: admission.line, epoch, out }
 }

@@ -24,6 +24,7 @@ impl Handler<Attach> for VcStreamActor {
             // It may be gone already; then nobody needs to be told.
             let _ = before.control(LinkControl::Close { stop: None, code: 4409 });
         }
+        self.tells_of_transfers = attach.tells_of_transfers;
         self.detach_deadline = None;
         self.attached_at = now;
         self.call.note("link", if first { "attached" } else { "attached again" }.to_owned());
@@ -85,7 +86,10 @@ impl Handler<CallerSays> for VcStreamActor {
                     tell(&self.siblings.session, ItemPlayed(item));
                 }
             }
+            // Whoever was sent elsewhere is gone when he got there.
+            CallerEvent::Stop if self.transferring => self.call.end(EndReason::Transferred),
             CallerEvent::Stop => self.call.end(EndReason::CallerHangup),
+            CallerEvent::Transferred(result) => self.transferred(result),
             CallerEvent::Bad { code, message, lost_ms } => {
                 self.call.record.up.add_dropped_ms(DropPlace::BadAudio, lost_ms);
                 if !self.down.control(LinkControl::Error { code, message }) {

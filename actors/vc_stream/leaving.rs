@@ -124,10 +124,12 @@ impl VcStreamActor {
     fn transfer(&mut self, to: String, ctx: &mut Context<Self>) {
         self.call.note("transfer", mask_number(&to));
         let Some(sma) = self.call.sma() else {
-            if self.down.is_attached() && self.down.control(LinkControl::Transfer { to }) {
-                self.gone_elsewhere();
-            } else {
+            if !self.down.is_attached() || !self.down.control(LinkControl::Transfer { to }) {
                 self.transfer_failed("the caller's side is not connected".to_owned());
+            } else if self.tells_of_transfers {
+                self.transferring = true;
+            } else {
+                self.gone_elsewhere();
             }
             return;
         };
@@ -143,6 +145,17 @@ impl VcStreamActor {
             }
         });
         ctx.spawn(taken);
+    }
+
+    /// What the caller's side says of a transfer.
+    pub(super) fn transferred(&mut self, result: Result<(), String>) {
+        if !std::mem::take(&mut self.transferring) {
+            return;
+        }
+        match result {
+            Ok(()) => self.gone_elsewhere(),
+            Err(why) => self.transfer_failed(why),
+        }
     }
 
     fn gone_elsewhere(&self) {

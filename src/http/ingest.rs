@@ -139,7 +139,9 @@ async fn media(
         };
         let admission = shared.supervisor.send(admit).await.map_err(|_| internal())?.map_err(refuse_call)?;
         let (sender, receiver) = link(codec);
-        if let Ok(epoch) = admission.line.send(Attach { link: sender, fill, facts: facts.clone() }).await {
+        if let Ok(epoch) =
+            admission.line.send(Attach { link: sender, fill, tells_of_transfers: false, facts: facts.clone() }).await
+        {
             let call_id = &admission.record.id;
             return Ok(upgrade.serve(shared, call_id, codec, receiver, Some((admission.line, epoch))));
         }

@@ -296,9 +296,7 @@ impl Gateway {
                     self.order(call, LegOrder::Key(key));
                 }
             }
-            UaEvent::Transferred { call, result } => {
-                tracing::info!(?call, ?result, "what became of a transfer by REFER");
-            }
+            UaEvent::Transferred { call, result } => self.order(call, LegOrder::Transferred(result)),
             UaEvent::Ended { call, why, .. } => self.ended(call, why),
             UaEvent::Options { target, alive } => self.trunk_answered(target.uri, alive),
             UaEvent::Confirmed { .. } | UaEvent::Ringing { .. } | UaEvent::Answered { .. } => {}

@@ -178,7 +178,7 @@ pub(super) async fn set_up(
     let admission = shared.supervisor.send(admit).await.map_err(gone)?.map_err(Refused::by)?;
     let (sender, receiver) = link(codec);
     // A telephone hears nothing strange: silence is sent where nothing plays.
-    let attach = Attach { link: sender, fill: true, facts };
+    let attach = Attach { link: sender, fill: true, tells_of_transfers: true, facts };
     let epoch = admission.line.send(attach).await.map_err(gone)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let leg = Leg::new(Instant::now().into_std(), since_1970, &answer.agreed, fastrand::Rng::new());

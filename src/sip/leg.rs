@@ -36,6 +36,8 @@ pub(super) enum LegOrder {
     Change(Box<Agreed>),
     /// A key that came by INFO.
     Key(char),
+    /// What became of a REFER: the status with which it failed.
+    Transferred(Result<(), u16>),
     /// The dialog is over.
     Ended(Ended),
 }
@@ -143,6 +145,10 @@ impl Media {
         match order {
             Some(LegOrder::Change(agreed)) => self.leg.change(&agreed),
             Some(LegOrder::Key(key)) => self.say(CallerEvent::Key(key)).await,
+            Some(LegOrder::Transferred(result)) => {
+                let result = result.map_err(|status| format!("the caller's side says {status}"));
+                self.say(CallerEvent::Transferred(result)).await;
+            }
             Some(LegOrder::Ended(Ended::Bye | Ended::Cancelled | Ended::HungUp)) => {
                 self.say(CallerEvent::Stop).await;
                 return Flow::Over;

@@ -149,6 +149,35 @@ fn a_transfer_goes_by_the_gateway_where_there_is_no_application() {
 }
 
 #[test]
+fn a_leg_that_can_tell_says_what_became_of_a_transfer() {
+    for (answer, output) in
+        [(Some(Ok(())), None), (Some(Err("the caller's side says 603".to_owned())), Some("603")), (None, None)]
+    {
+        run(|| async move {
+            let dial = Dial { tells_of_transfers: true, ..Dial::default() };
+            let (bench, caller, mut model) = talking(Setup::default(), dial).await;
+            goodbye(&mut model, 500, "transfer_call", r#"{"to":"+15550100077"}"#);
+            sleep(10_000).await;
+            assert_eq!(bench.registry.live(), 1, "it may ring for long over there");
+            match answer {
+                Some(answer) => caller.say(CallerEvent::Transferred(answer)).await,
+                // The telephone hangs up on us once it is connected there.
+                None => caller.stop().await,
+            }
+            sleep(3_000).await;
+            let Some(why) = output else {
+                return assert_eq!(bench.ended("call"), Some(EndReason::Transferred));
+            };
+            assert_eq!(bench.registry.live(), 1);
+            assert!(outputs(&mut model)[0]["output"].as_str().unwrap().contains(why));
+            caller.say(CallerEvent::Transferred(Ok(()))).await;
+            sleep(3_000).await;
+            assert_eq!(bench.registry.live(), 1, "that was about no transfer");
+        });
+    }
+}
+
+#[test]
 fn a_transfer_goes_by_the_application_and_one_it_refuses_is_told_to_the_model() {
     for answer in [Ok(()), Err(ControlError::Refused("no such number".to_owned()))] {
         run(|| async move {

@@ -139,6 +139,7 @@ impl Heard {
 pub struct Dial {
     pub codec: LineCodec,
     pub fill: bool,
+    pub tells_of_transfers: bool,
     pub facts: CallFacts,
     /// Whether the socket takes anything.
     pub reads: bool,
@@ -147,7 +148,7 @@ pub struct Dial {
 impl Default for Dial {
     fn default() -> Self {
         let facts = CallFacts { to: Some("100".to_owned()), ..CallFacts::default() };
-        Self { codec: LineCodec::Pcmu, fill: false, facts, reads: true }
+        Self { codec: LineCodec::Pcmu, fill: false, tells_of_transfers: false, facts, reads: true }
     }
 }
 
@@ -192,7 +193,8 @@ impl Caller {
         } else {
             unread = Some(receiver);
         }
-        let attach = Attach { link: sender, fill: dial.fill, facts: dial.facts };
+        let attach =
+            Attach { link: sender, fill: dial.fill, tells_of_transfers: dial.tells_of_transfers, facts: dial.facts };
         let epoch = admission.line.send(attach).await.unwrap();
         Self { line: admission.line, record: admission.record, epoch, heard, unread }
     }
