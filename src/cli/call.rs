@@ -12,11 +12,19 @@ use crate::telemetry;
 /// Environment variable with the secret of `/ingest`.
 const SECRET: &str = "TRUNKLINE_SECRET";
 
+/// Environment variable with further certificate authorities (PEM), as OpenSSL's programs take it.
+const CA_FILE: &str = "SSL_CERT_FILE";
+
 #[derive(Debug, Args)]
 pub(super) struct CallArgs {
-    /// Address of the service: ws://HOST:PORT/ingest or wss://...; further query parameters of /ingest may follow
-    #[arg(long, value_name = "WS_URL")]
-    url: String,
+    /// Whom to call: ws://HOST:PORT/ingest or wss://... (further query parameters of /ingest may follow), or by SIP
+    /// sip:NUMBER@HOST[:PORT][;transport=udp|tcp|tls] or sips:... (SRTP where SIP goes over TLS; SSL_CERT_FILE adds
+    /// certificate authorities)
+    #[arg(value_name = "ADDRESS", required_unless_present = "url", conflicts_with = "url")]
+    address: Option<String>,
+    /// The same as ADDRESS
+    #[arg(long, value_name = "ADDRESS")]
+    url: Option<String>,
     /// What the caller says (16-bit PCM, mu-law or A-law WAV); without it a bundled sentence
     #[arg(long, value_name = "IN.wav")]
     wav: Option<PathBuf>,
@@ -30,17 +38,26 @@ pub(super) struct CallArgs {
 
 pub(super) fn run(args: CallArgs) -> Result<(), Failure> {
     telemetry::init(LogFormat::Pretty, "warn").map_err(Failure::job)?;
+    let given = if args.url.is_some() { "--url" } else { "ADDRESS" };
+    let url = args.url.or(args.address).unwrap_or_default();
+    let by_sip = phone::sip::is_sip(&url);
     let options = PhoneOptions {
-        url: args.url,
+        url,
         call_id: args.call_id,
-        secret: secret()?,
+        // A SIP server is no /ingest: it does not get the secret.
+        secret: if by_sip { None } else { secret()? },
+        ca_file: std::env::var_os(CA_FILE).filter(|file| !file.is_empty()).map(PathBuf::from),
         words: words(args.wav.as_deref())?,
         patience: Patience::default(),
         progress: Box::new(|progress| say(&progress_line(progress))),
     };
     let report = actix_rt::System::new().block_on(phone::place_call(options));
-    let report = report.map_err(failure)?;
-    show(&report, args.out.as_deref())
+    let report = report.map_err(|error| failure(given, error))?;
+    show(&report, args.out.as_deref())?;
+    if by_sip && report.sound_ms == 0 {
+        return Err(Failure::Job("nothing was heard".to_owned()));
+    }
+    Ok(())
 }
 
 /// What the caller says: the file, or the bundled sentence.
@@ -66,9 +83,9 @@ pub(super) fn show(report: &PhoneReport, out: Option<&Path>) -> Result<(), Failu
 }
 
 /// A bad address is wrong usage, everything else a job that failed.
-pub(super) fn failure(error: PhoneError) -> Failure {
+fn failure(given: &str, error: PhoneError) -> Failure {
     match error {
-        PhoneError::BadUrl { .. } => Failure::Usage(format!("--url: {error}")),
+        PhoneError::BadUrl { .. } => Failure::Usage(format!("{given}: {error}")),
         _ => Failure::job(error),
     }
 }

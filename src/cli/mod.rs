@@ -38,7 +38,8 @@ enum Command {
     Serve(ConfigArgs),
     /// Place one real call through an embedded service, nothing outside is called
     Demo(demo::DemoArgs),
-    /// A command-line telephone: call a running service; the secret comes from TRUNKLINE_SECRET
+    /// A command-line telephone: call a running service by WebSocket (the secret of /ingest comes from TRUNKLINE_SECRET), or
+    /// any SIP host
     Call(call::CallArgs),
     /// Run the Realtime simulator alone
     Sim(sim::SimArgs),
@@ -181,6 +182,9 @@ mod tests {
             "demo",
             "demo --wav in.wav --out heard.wav",
             "call --url ws://h:1/ingest",
+            "call ws://h:1/ingest",
+            "call sip:6001@h:5060 --out heard.wav",
+            "call --url sips:6001@h;transport=tls",
             "call --url ws://h:1 --wav in.wav --out heard.wav --call-id a",
             "sim",
             "sim --listen 127.0.0.1:0 --reply tone --key k",
@@ -199,6 +203,7 @@ mod tests {
     fn wrong_usage_ends_with_2() {
         for (line, kind) in [
             ("call", ErrorKind::MissingRequiredArgument),
+            ("call sip:a@h --url sip:b@h", ErrorKind::ArgumentConflict),
             ("dance", ErrorKind::InvalidSubcommand),
             ("sim --refuse-first 2", ErrorKind::MissingRequiredArgument),
             ("sim --refuse 200", ErrorKind::ValueValidation),

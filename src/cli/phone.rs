@@ -1,13 +1,16 @@
-//! A telephone for the command line: one call through `/ingest`, at the pace of a real one.
+//! A telephone for the command line: one call through `/ingest` or by SIP, at the pace of a real one.
 
 mod caller;
 mod dial;
 mod playback;
+mod reply;
 mod report;
+pub mod sip;
 #[cfg(test)]
 mod tests;
 pub mod wav;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use awc::ws::{CloseCode, Frame, Message};
@@ -21,10 +24,11 @@ use trunkline_media::{LineCodec, g711};
 pub use caller::{Caller, Doing, Patience, is_sound};
 pub(super) use dial::client;
 pub use playback::Playback;
-pub use report::PhoneReport;
+pub use report::{PhoneReport, RtpReport};
 
 use crate::settings::Secret;
-use dial::Number;
+use dial::{Number, generated_id};
+use reply::ReplyWatch;
 
 /// How long the service may take to say `ready`.
 const READY_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,11 +44,14 @@ const TICK: Duration = Duration::from_millis(20);
 /// Whom to call, and what to say.
 pub struct PhoneOptions {
     /// `ws(s)://HOST[:PORT][/PATH][?QUERY]`; `/ingest` and a call id are filled in where missing. `codec` in the query is obeyed.
+    /// Or `sip(s):[NUMBER@]HOST[:PORT][;transport=udp|tcp|tls]`.
     pub url: String,
     /// Call id; `None` makes one up.
     pub call_id: Option<String>,
-    /// Sent as `Authorization: Bearer`.
+    /// Sent as `Authorization: Bearer` to `/ingest`.
     pub secret: Option<Secret>,
+    /// Certificate authorities that SIP over TLS trusts beside the public ones (PEM).
+    pub ca_file: Option<PathBuf>,
     /// What the caller says: 8 kHz mono.
     pub words: Vec<i16>,
     /// When the caller hangs up.
@@ -56,7 +63,7 @@ pub struct PhoneOptions {
 /// How a call goes at some moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Since `ready`.
+    /// Since `ready`, or since the call was answered.
     pub elapsed: Duration,
     /// What the caller is doing.
     pub doing: Doing,
@@ -72,12 +79,14 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 pub enum PhoneError {
     /// The address cannot be dialled.
-    #[error("bad address: {what}; allowed: ws://HOST[:PORT]/ingest, or wss://")]
+    #[error(
+        "bad address: {what}; allowed: ws://HOST[:PORT]/ingest or wss://, sip:NUMBER@HOST[:PORT][;transport=udp|tcp|tls] or sips:"
+    )]
     BadUrl {
         /// What is wrong with it.
         what: String,
     },
-    /// Nobody answered: name, TCP, TLS, or no WebSocket.
+    /// Nobody answered: name, TCP, TLS, no WebSocket, or no SIP.
     #[error("cannot connect: {what}")]
     Unreachable {
         /// What went wrong.
@@ -91,10 +100,18 @@ pub enum PhoneError {
         /// What it most likely means.
         meaning: &'static str,
     },
+    /// The INVITE was answered with a status above 299.
+    #[error("call refused: SIP {status} {reason}")]
+    Declined {
+        /// SIP status.
+        status: u16,
+        /// The far end's words.
+        reason: String,
+    },
     /// The line was lost in the middle of the call.
     #[error("line lost after {after:.1?}: {what}")]
     Lost {
-        /// Since `ready`; zero if that never came.
+        /// Since `ready` or the answer; zero if that never came.
         after: Duration,
         /// Close code and reason, or what the socket said.
         what: String,
@@ -106,6 +123,10 @@ pub enum PhoneError {
 /// # Errors
 /// [`PhoneError`] if there was no call, or it ended without anyone hanging up.
 pub async fn place_call(mut options: PhoneOptions) -> Result<PhoneReport, PhoneError> {
+    if sip::is_sip(&options.url) {
+        // Rare, and large beside the other kind.
+        return Box::pin(sip::place_call(options)).await;
+    }
     let number = Number::parse(&options.url, options.call_id.as_deref())?;
     let (mut sink, mut incoming) = dial::dial(&number, options.secret.as_ref()).await?;
     // A peer that stops reading must not stop our clock: the writer waits, we don't.
@@ -188,9 +209,8 @@ struct Call {
     over: bool,
     /// The socket is closed, and why.
     ended: Option<String>,
-    spoken_at: Option<Instant>,
+    reply: ReplyWatch,
     last_frame: Option<Instant>,
-    last_sound: Option<Instant>,
 }
 
 impl Call {
@@ -206,9 +226,8 @@ impl Call {
             hung_up: false,
             over: false,
             ended: None,
-            spoken_at: None,
+            reply: ReplyWatch::default(),
             last_frame: None,
-            last_sound: None,
         }
     }
 
@@ -227,8 +246,8 @@ impl Call {
             report.marks_answered += 1;
         }
         let doing = self.caller.tick(&heard);
-        if self.spoken_at.is_none() && self.caller.has_spoken() {
-            self.spoken_at = Some(Instant::now());
+        if self.caller.has_spoken() {
+            self.reply.spoken(Instant::now());
         }
         doing
     }
@@ -272,12 +291,11 @@ impl Call {
         if let Some(last) = self.last_frame.replace(now) {
             report.gap(now - last);
         }
-        if is_sound(&self.samples) {
-            let begins = self.last_sound.is_none_or(|last| now - last > Duration::from_millis(100));
-            self.last_sound = Some(now);
-            if let (Some(spoken), true, false) = (self.spoken_at, begins, self.fallback) {
-                report.first_reply.get_or_insert(now - spoken);
-            }
+        if is_sound(&self.samples)
+            && let Some(after) = self.reply.sound(now)
+            && !self.fallback
+        {
+            report.first_reply.get_or_insert(after);
         }
     }
 

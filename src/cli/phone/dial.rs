@@ -69,7 +69,8 @@ impl Number {
     }
 }
 
-fn generated_id() -> String {
+/// A call id made up.
+pub(super) fn generated_id() -> String {
     format!("phone-{:08x}", fastrand::u32(..))
 }
 

@@ -2,9 +2,31 @@ use std::fmt;
 use std::time::Duration;
 
 use trunkline_media::{LatencyHistogram, LineCodec};
+use trunkline_sip::leg::Fares;
 
 /// Longer than this and two frames do not belong to one stretch of sound.
 const STRETCH: Duration = Duration::from_millis(500);
+
+/// How the packets of a call fared, as the telephone received them.
+#[derive(Clone, Copy, Debug)]
+pub struct RtpReport {
+    /// Counted and measured.
+    pub fares: Fares,
+    /// SRTP.
+    pub is_encrypted: bool,
+}
+
+impl fmt::Display for RtpReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Fares { received, lost, late, concealed_ms, jitter, mos, .. } = self.fares;
+        let jitter = jitter.as_secs_f64() * 1_000.0;
+        let kind = if self.is_encrypted { "SRTP" } else { "RTP" };
+        write!(
+            f,
+            "{kind}, {received} packets, {lost} lost, {late} late, jitter {jitter:.1} ms, {concealed_ms} ms concealed, MOS {mos:.2}"
+        )
+    }
+}
 
 /// What a call was like at the telephone. Displays as a table.
 #[derive(Debug)]
@@ -13,13 +35,13 @@ pub struct PhoneReport {
     pub call_id: String,
     /// Codec of the line.
     pub codec: LineCodec,
-    /// From `ready` to the end.
+    /// From `ready`, or the answer, to the end.
     pub duration: Duration,
     /// 20 ms frames sent.
     pub frames_out: u64,
     /// Frames that the socket did not take in time.
     pub frames_unsent: u64,
-    /// Binary messages received.
+    /// Binary messages, or packets of RTP, received.
     pub frames_in: u64,
     /// Those that were not exactly 20 ms, and fragments.
     pub odd_frames: u64,
@@ -41,7 +63,7 @@ pub struct PhoneReport {
     pub fallback: Vec<String>,
     /// Errors, keys, transfers and whatever else was said.
     pub notes: Vec<String>,
-    /// Reason of the service's `stop`, if one came.
+    /// Reason of the service's `stop` or BYE, if one came.
     pub stop_reason: Option<String>,
     /// We hung up, not the service.
     pub hung_up: bool,
@@ -49,6 +71,8 @@ pub struct PhoneReport {
     pub reply_heard: bool,
     /// Sound heard in all, in milliseconds.
     pub sound_ms: u64,
+    /// How the packets fared, of a call by SIP.
+    pub rtp: Option<RtpReport>,
     /// What the caller heard, on a real-time line: 8 kHz mono.
     pub heard: Vec<i16>,
 }
@@ -76,6 +100,7 @@ impl PhoneReport {
             hung_up: false,
             reply_heard: false,
             sound_ms: 0,
+            rtp: None,
             heard: Vec::new(),
         }
     }
@@ -124,6 +149,9 @@ impl fmt::Display for PhoneReport {
         row("marks", format!("{} received, {} answered", self.marks, self.marks_answered))?;
         row("clears", format!("{}, {} ms taken back", self.clears, self.cleared_ms))?;
         row("breaks in sound", self.playback_gaps.to_string())?;
+        if let Some(rtp) = &self.rtp {
+            row("rtp", rtp.to_string())?;
+        }
         for fallback in &self.fallback {
             row("fallback", fallback.clone())?;
         }
