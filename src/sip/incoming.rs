@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trunkline_actors::link::link;
-use trunkline_actors::messages::{Admit, Attach, Refusal};
+use trunkline_actors::messages::{Admit, Attach, CallerEvent, CallerSays, Refusal};
 use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable};
 use trunkline_chime::sma::headers;
 use trunkline_sip::leg::Leg;
@@ -180,6 +180,9 @@ pub(super) async fn set_up(
     // A telephone hears nothing strange: silence is sent where nothing plays.
     let attach = Attach { link: sender, fill: true, tells_of_transfers: true, facts };
     let epoch = admission.line.send(attach).await.map_err(gone)?;
+    // Nothing more will be told: its route need not wait.
+    let start = CallerSays { epoch, event: CallerEvent::Start(CallFacts::default()) };
+    admission.line.send(start).await.map_err(gone)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let leg = Leg::new(Instant::now().into_std(), since_1970, &answer.agreed, fastrand::Rng::new());
     let (orders, waiting) = mpsc::channel(ORDERS);
