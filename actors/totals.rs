@@ -23,6 +23,14 @@ pub struct Totals {
     pub fallback_entered: u64,
     /// Prompts played.
     pub prompts: u64,
+    /// RTP packets received.
+    pub rtp_received: u64,
+    /// RTP packets that never came.
+    pub rtp_lost: u64,
+    /// RTP packets that came too late to be played, or twice.
+    pub rtp_late: u64,
+    /// Audio made up in place of lost packets, in ms.
+    pub concealed_ms: u64,
     up_dropped: [u64; DropPlace::ALL.len()],
     down_dropped: [u64; DropPlace::ALL.len()],
 }
@@ -39,6 +47,12 @@ impl Totals {
         self.reconnects += record.model.reconnects();
         self.fallback_entered += record.fallback.entered();
         self.prompts += record.fallback.prompts();
+        if let Some(rtp) = record.rtp.get() {
+            self.rtp_received += rtp.received;
+            self.rtp_lost += rtp.lost;
+            self.rtp_late += rtp.late;
+            self.concealed_ms += rtp.concealed_ms;
+        }
         for (place, (up, down)) in
             DropPlace::ALL.into_iter().zip(self.up_dropped.iter_mut().zip(self.down_dropped.iter_mut()))
         {

@@ -8,8 +8,10 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
+use trunkline_actors::registry::Seen;
+use trunkline_actors::totals::Totals;
 use trunkline_call::{CallState, EndReason};
 
 use super::Shared;
@@ -108,6 +110,7 @@ fn gather(shared: &Shared) -> Registry {
     registry.register("fallback_prompts", "Keep-alive prompts played", ConstCounter::new(totals.prompts));
     gather_aws(shared, &mut registry);
     gather_sip(shared, &mut registry);
+    gather_rtp(&totals, &live, &mut registry);
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry
 }
@@ -126,6 +129,26 @@ fn gather_sip(shared: &Shared, registry: &mut Registry) {
     gauge("sip_ports_free", "Pairs of media ports that are free", sip.free_ports() as u64);
     registry.register("sip_invites", "Calls that came in by SIP", ConstCounter::new(read(&sip.invites)));
     registry.register("sip_refused", "Calls by SIP that were refused", ConstCounter::new(read(&sip.refused)));
+}
+
+fn gather_rtp(totals: &Totals, live: &[Seen], registry: &mut Registry) {
+    let packets = Family::<Labels<1>, Counter>::default();
+    for (fate, count) in [("received", totals.rtp_received), ("lost", totals.rtp_lost), ("late", totals.rtp_late)] {
+        packets.get_or_create(&[("fate", fate.to_owned())]).inc_by(count);
+    }
+    registry.register("rtp_packets", "RTP packets of callers, by what became of them", packets);
+    let concealed = ConstCounter::new(totals.concealed_ms as f64 / 1_000.0);
+    registry.register("rtp_concealed_seconds", "Audio made up in place of lost packets", concealed);
+    let readings = || live.iter().filter_map(|seen| seen.record.rtp.get());
+    let jitter = readings().map(|rtp| rtp.jitter.as_secs_f64()).fold(0.0, f64::max);
+    registry.register(
+        "rtp_worst_jitter_seconds",
+        "Largest interarrival jitter of a live call",
+        ConstGauge::new(jitter),
+    );
+    if let Some(mos) = readings().map(|rtp| rtp.mos).reduce(f64::min) {
+        registry.register("rtp_worst_mos", "Lowest estimated mean opinion score of a live call", ConstGauge::new(mos));
+    }
 }
 
 fn gather_aws(shared: &Shared, registry: &mut Registry) {
