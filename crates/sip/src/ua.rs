@@ -226,5 +226,9 @@ impl Ua {
             };
             self.schedule.set(owner, due);
         }
+        debug_assert!(
+            self.tags.len() == self.calls.len() && self.origins.len() <= self.calls.len(),
+            "a call left something"
+        );
     }
 }

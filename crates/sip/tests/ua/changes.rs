@@ -187,6 +187,8 @@ fn requests_within_a_call_get_their_answers() {
         let request = trunk.request(method, body);
         assert_eq!(bench.receive(&request), answers, "{method}");
         assert_eq!(bench.receive(&request), answers[..1], "{method}: its answer was lost");
+        trunk.headers.clear();
+        assert_eq!(bench.receive(&trunk.request("OPTIONS", "")), ["200 OPTIONS"]);
         trunk.cseq -= 1;
         trunk.branch += 1;
         assert_eq!(bench.receive(&trunk.write("OPTIONS", "")), ["500 OPTIONS"], "out of order");
@@ -269,6 +271,21 @@ fn the_far_end_may_speak_from_its_route_its_contact_or_another_connection() {
         let moved = OFFER.replace("30120", "30122");
         assert_eq!(bench.receive_from(flow(next, 2), &trunk.request("UPDATE", &moved)), ["Changed true"], "{next}");
     }
+}
+
+#[test]
+fn a_request_with_our_tag_but_of_another_call_is_of_no_call() {
+    let mut bench = Bench::new();
+    let (_, trunk) = bench.up();
+    let strange = [
+        Trunk { call_id: "another".to_owned(), ..trunk.clone() }.bye(),
+        Trunk { tag: "another".to_owned(), ..trunk.clone() }.bye(),
+        Trunk { to_tag: Some("another".to_owned()), ..trunk }.bye(),
+    ];
+    for bye in strange {
+        assert_eq!(bench.receive(&bye), ["481 BYE"]);
+    }
+    assert_eq!(bench.ua.calls(), 1);
 }
 
 #[test]

@@ -151,6 +151,45 @@ fn a_bye_of_ours_waits_for_the_ack() {
 }
 
 #[test]
+fn a_bye_of_ours_goes_out_although_nothing_is_ever_acknowledged() {
+    let mut bench = Bench::new();
+    bench.receive(&Trunk::new(Transport::Udp).invite());
+    let call = bench.call();
+    bench.accept(call);
+    assert_eq!(bench.bye(call), ["Ended HungUp"]);
+    let log = bench.run(32_000);
+    assert_eq!(log.last(), Some(&(32_000, "BYE".to_owned())));
+    bench.assert_empty();
+}
+
+#[test]
+fn an_ack_of_another_invite_confirms_nothing() {
+    let mut bench = Bench::new();
+    let mut trunk = Trunk::new(Transport::Udp);
+    bench.receive(&trunk.invite());
+    let call = bench.call();
+    bench.accept(call);
+    trunk.answered(bench.last("200 INVITE"));
+    trunk.cseq += 1;
+    assert_eq!(bench.receive(&trunk.ack()), [""; 0]);
+    assert_eq!(bench.run(500), [(500, "200 INVITE".to_owned())]);
+}
+
+#[test]
+fn a_call_that_was_refused_may_come_again() {
+    let mut bench = Bench::new();
+    let mut trunk = Trunk::new(Transport::Udp);
+    for _ in 0..3 {
+        assert_eq!(bench.receive(&trunk.invite()), ["100 INVITE", "Incoming"]);
+        let call = bench.call();
+        bench.act(|ua, now, out| ua.reject(now, call, 503, "Service Unavailable", None, out));
+        bench.take();
+        bench.receive(&trunk.write("ACK", ""));
+    }
+    bench.assert_empty();
+}
+
+#[test]
 fn a_bye_goes_along_the_record_route_and_never_to_the_private_contact() {
     let mut bench = Bench::new();
     bench.flow = Flow::udp(address("3.80.16.99:33000"));

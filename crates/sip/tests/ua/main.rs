@@ -10,9 +10,11 @@
 
 mod bench;
 mod changes;
+mod connections;
 mod incoming;
 mod network;
 mod outgoing;
 mod passwords;
 mod refused;
 mod sessions;
+mod transfers;

@@ -6,7 +6,7 @@ use trunkline_sip::ua::{
     CallKey, DigestAccount, Ended, Flow, OptionsTarget, OutgoingInvite, Transport, UaEvent, UaSettings,
 };
 
-use crate::bench::{ANSWER, Bench, OFFER, TRUNK, Trunk, address, answer, ended, settings, text};
+use crate::bench::{ANSWER, Bench, OFFER, TRUNK, address, answer, ended, settings, text};
 
 fn invite(bench: &mut Bench) -> CallKey {
     let target = OutgoingInvite {
@@ -119,6 +119,9 @@ fn a_cancel_waits_for_the_first_answer() {
     assert_eq!(bench.bye(call), ["Ended HungUp"]);
     assert_eq!(bench.receive(&answer(&first, 100, "", "")), ["CANCEL"]);
     assert_eq!(bench.receive(&answer(&first, 180, "", "")), [""; 0]);
+    assert_eq!(bench.ua.calls(), 1);
+    bench.run(32_000);
+    assert_eq!(bench.ua.calls(), 0, "with no answer by then there will be none");
     bench.assert_empty();
 }
 
@@ -168,6 +171,14 @@ fn a_challenge_is_answered_once() {
     std::mem::swap(&mut refused.ua, &mut bench.ua);
     assert_eq!(refused.receive(&challenge(&second, "Proxy-Authenticate", 407)), ["ACK", "Ended Refused(407)"]);
     refused.assert_empty();
+
+    let mut bench = Bench::with(with_account(None));
+    invite(&mut bench);
+    bench.receive(&challenge(&bench.last("INVITE").clone(), "Proxy-Authenticate", 407));
+    let ok = answer(&bench.last("INVITE").clone(), 200, "Contact: <sip:10.0.77.12>", ANSWER);
+    assert_eq!(bench.receive(&ok), ["ACK", "Answered true"]);
+    let credentials = |words| text(bench.last(words), Name::ProxyAuthorization);
+    assert_eq!(credentials("ACK"), credentials("INVITE"));
 
     for settings in [settings(), with_account(Some("another"))] {
         let mut bench = Bench::with(settings);
@@ -226,139 +237,12 @@ fn a_keep_alive_tells_whether_the_trunk_answers() {
     let copies: Vec<_> = log.iter().map(|(at, _)| *at).take(6).collect();
     assert_eq!(copies, [500, 1_500, 3_500, 7_500, 11_500, 15_500]);
     bench.assert_empty();
-}
-
-fn refer(bench: &mut Bench, call: CallKey, to: &str) -> Vec<String> {
-    bench.act(|ua, now, out| ua.refer(now, call, to, out));
-    bench.take()
-}
-
-fn notify(trunk: &mut Trunk, state: &str, fragment: &str) -> String {
-    trunk.headers = format!("Event: refer\r\nSubscription-State: {state}\r\nContent-Type: message/sipfrag\r\n");
-    trunk.request("NOTIFY", fragment)
-}
-
-#[test]
-fn a_transfer_tells_what_became_of_it() {
-    type Notes = &'static [(&'static str, &'static str)];
-    let table: &[(Notes, Result<(), u16>)] = &[
-        (&[("active;expires=60", "SIP/2.0 100 Trying"), ("terminated;reason=noresource", "SIP/2.0 200 OK")], Ok(())),
-        (&[("terminated", "SIP/2.0 486 Busy Here\r\n")], Err(486)),
-        (&[("active", "SIP/2.0 180 Ringing"), ("terminated", "SIP/2.0 180 Ringing")], Err(408)),
-        (&[("terminated", "")], Err(408)),
-    ];
-    for (notes, result) in table {
-        let mut bench = Bench::new();
-        let (call, mut trunk) = bench.up();
-        assert_eq!(refer(&mut bench, call, "sip:+15550100777@3.80.16.44"), ["REFER"]);
-        let request = bench.last("REFER").clone();
-        assert_eq!(text(&request, Name::ReferTo), "<sip:+15550100777@3.80.16.44>");
-        assert_eq!(text(&request, Name::ReferredBy), "<sip:+15550199002@203.0.113.10:5060>");
-        assert_eq!(refer(&mut bench, call, "sip:x@y"), ["Transferred Err(491)"], "one at a time");
-        bench.receive(&answer(&request, 202, "", ""));
-        let mut told = vec![];
-        for (state, fragment) in *notes {
-            told.extend(bench.receive(&notify(&mut trunk, state, fragment)));
-        }
-        assert_eq!(told.pop(), Some(format!("Transferred {result:?}")));
-        assert!(told.iter().all(|word| word == "200 NOTIFY"), "{told:?}");
-        assert_eq!(bench.receive(&notify(&mut trunk, "active", "SIP/2.0 200 OK")), ["481 NOTIFY"]);
-        trunk.headers.clear();
-        assert_eq!(bench.receive(&trunk.bye()), ["200 BYE", "Ended Bye"]);
-        bench.assert_empty();
-    }
-}
-
-#[test]
-fn a_transfer_may_be_refused_unheard_of_or_end_the_call() {
-    let begun = || {
-        let mut bench = Bench::new();
-        let (call, trunk) = bench.up();
-        refer(&mut bench, call, "sip:+15550100777@3.80.16.44");
-        let request = bench.last("REFER").clone();
-        (bench, trunk, request)
-    };
-    let (mut bench, _, request) = begun();
-    assert_eq!(bench.receive(&answer(&request, 603, "", "")), ["Transferred Err(603)"]);
-    let (mut bench, ..) = begun();
-    assert_eq!(bench.run(32_000).last(), Some(&(32_000, "Transferred Err(408)".to_owned())));
-    let (mut bench, _, request) = begun();
-    bench.receive(&answer(&request, 202, "", ""));
-    assert_eq!(bench.run(70_000), [(60_000, "Transferred Err(408)".to_owned())]);
-    // Taken, and gone: that is how many a gateway does it.
-    let (mut bench, mut trunk, request) = begun();
-    bench.receive(&answer(&request, 202, "", ""));
-    assert_eq!(bench.receive(&trunk.bye()), ["200 BYE", "Transferred Ok(())", "Ended Bye"]);
-    let (mut bench, mut trunk, _) = begun();
-    assert_eq!(bench.receive(&trunk.bye()), ["200 BYE", "Transferred Err(487)", "Ended Bye"]);
-    let mut bench = Bench::new();
-    let (call, _) = bench.up();
-    assert_eq!(refer(&mut bench, call, "+1555\r\nEvil: x"), ["Transferred Err(400)"]);
-    bench.bye(call);
-    assert_eq!(refer(&mut bench, call, "sip:x@y"), [""; 0], "it is over");
-    bench.assert_empty();
-}
-
-#[test]
-fn a_call_outlives_its_connection_where_there_is_another_way() {
-    let trunk_with = |record_route, contact| {
-        let mut bench = Bench::over(Transport::Tcp, 7);
-        let mut trunk = Trunk::new(Transport::Tcp);
-        (trunk.record_route, trunk.contact) = (record_route, contact);
-        bench.receive(&trunk.invite());
-        let call = bench.call();
-        bench.accept(call);
-        trunk.answered(bench.last("200 INVITE"));
-        bench.receive(&trunk.ack());
-        (bench, trunk, call)
-    };
-    let close = |bench: &mut Bench| {
-        bench.act(|ua, now, out| ua.connection_closed(now, 7, out));
-        bench.take()
-    };
-    let table = [
-        ("<sip:3.80.16.44;transport=tcp;lr>", "<sip:10.0.77.12>", Some("3.80.16.44:5060")),
-        ("<sip:3.80.16.44:5080;lr>", "<sip:10.0.77.12>", Some("3.80.16.44:5080")),
-        ("", "<sip:3.80.16.45:5070>", Some("3.80.16.45:5070")),
-        // Nobody can be called back there.
-        ("", "<sip:10.0.77.12>", None),
-        ("<sip:proxy.example.com;lr>", "<sip:10.0.77.12>", None),
-    ];
-    for (record_route, contact, way) in table {
-        let (mut bench, _, call) = trunk_with(record_route, contact);
-        let Some(way) = way else {
-            assert_eq!(close(&mut bench), ["Ended TransportLost"], "{record_route} {contact}");
-            bench.assert_empty();
-            continue;
-        };
-        assert_eq!(close(&mut bench), [""; 0]);
-        bench.bye(call);
-        let flow = Flow { transport: Transport::Tcp, peer: address(way), connection: None };
-        assert_eq!(bench.last_flow("BYE"), flow, "{record_route} {contact}");
-        bench.assert_empty();
-    }
-    // While the connection is there it is used; a new one of the same far end takes its place.
-    let (mut bench, _, call) = trunk_with("<sip:3.80.16.44;transport=tcp;lr>", "<sip:10.0.77.12>");
-    bench.bye(call);
-    assert_eq!(bench.last_flow("BYE"), bench.flow);
-    let (mut bench, mut trunk, call) = trunk_with("<sip:3.80.16.44;transport=tcp;lr>", "<sip:10.0.77.12>");
-    close(&mut bench);
-    let next = Flow { peer: address("3.80.16.44:40999"), connection: Some(8), ..bench.flow };
-    assert_eq!(bench.receive_from(next, &trunk.request("OPTIONS", "")), ["200 OPTIONS"]);
-    bench.bye(call);
-    assert_eq!(bench.last_flow("BYE").connection, Some(8));
-}
-
-#[test]
-fn an_answer_whose_connection_is_gone_goes_to_the_port_of_the_via() {
-    let mut bench = Bench::over(Transport::Tcp, 7);
-    let mut trunk = Trunk::new(Transport::Tcp);
-    bench.receive(&trunk.invite());
-    let call = bench.call();
-    bench.act(|ua, now, out| ua.connection_closed(now, 7, out));
-    bench.accept(call);
-    let flow = Flow { transport: Transport::Tcp, peer: address("3.80.16.44:5060"), connection: None };
-    assert_eq!(bench.last_flow("200 INVITE"), flow);
+    // Who is at work is asked less often.
+    let target = OptionsTarget { uri: "sip:3.80.16.44".to_owned(), flow: bench.flow };
+    bench.act(|ua, now, out| ua.options(now, target, out));
+    let trying = answer(bench.last("OPTIONS"), 100, "", "");
+    bench.receive(&trying);
+    assert_eq!(bench.run(10_000), [500, 4_500, 8_500].map(|at| (at, "OPTIONS".to_owned())));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use trunkline_sip::message::Name;
-use trunkline_sip::ua::{Flow, Transport, UaSettings};
+use trunkline_sip::ua::{Flow, OutgoingInvite, Transport, UaSettings};
 
 use crate::bench::{Bench, OFFER, Trunk, address, settings, text};
 
@@ -139,6 +139,17 @@ fn a_refusal_of_the_application_is_sent_until_it_is_acknowledged() {
 }
 
 #[test]
+fn what_is_no_refusal_is_none_of_the_applications() {
+    for (code, sent) in [(200, 500), (100, 500), (0, 500), (700, 500), (699, 699), (300, 300)] {
+        let mut bench = Bench::new();
+        bench.receive(&Trunk::new(Transport::Udp).invite());
+        let call = bench.call();
+        bench.act(|ua, now, out| ua.reject(now, call, code, "No", None, out));
+        assert_eq!(bench.take(), [format!("{sent} INVITE"), format!("Ended Refused({sent})")]);
+    }
+}
+
+#[test]
 fn over_a_connection_a_refusal_is_sent_once() {
     let mut bench = Bench::over(Transport::Tcp, 3);
     let mut trunk = Trunk::new(Transport::Tcp);
@@ -227,6 +238,29 @@ fn one_source_cannot_take_the_room_of_another() {
     let answers: Vec<_> = (0..16).map(|n| invite(n, "198.51.100.1:5060").pop().unwrap()).collect();
     assert_eq!(answers[14..], ["Incoming", "503 INVITE"]);
     assert_eq!(invite(20, "198.51.100.2:5060"), ["100 INVITE", "Incoming"]);
+    // Calls of ours to an address count for it too.
+    let mut bench = Bench::with(UaSettings { max_per_source: 1, ..small() });
+    let target = OutgoingInvite {
+        uri: "sip:3.80.16.44".to_owned(),
+        flow: bench.flow,
+        from: "sip:203.0.113.10".to_owned(),
+        headers: vec![],
+        sdp: OFFER.into(),
+    };
+    bench.act(|ua, now, out| ua.invite(now, target, out));
+    bench.take();
+    assert_eq!(bench.receive(&Trunk::new(Transport::Udp).invite()), ["503 INVITE"]);
+}
+
+#[test]
+fn calls_that_ended_make_room() {
+    let mut bench = Bench::with(UaSettings { max_transactions: 1_000, ..small() });
+    for n in 0..100 {
+        let mut trunk = Trunk::new(Transport::Udp);
+        (trunk.call_id, trunk.branch) = (format!("call-{n}"), n);
+        assert_eq!(bench.receive(&trunk.invite()), ["100 INVITE", "Incoming"], "{n}");
+        bench.receive(&trunk.write("CANCEL", ""));
+    }
 }
 
 #[test]

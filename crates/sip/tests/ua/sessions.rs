@@ -124,6 +124,49 @@ fn we_refresh_by_invite_otherwise_and_acknowledge_each_answer() {
 }
 
 #[test]
+fn what_the_far_end_takes_may_change() {
+    let headers = "Session-Expires: 600;refresher=uas\r\nSupported: timer\r\n";
+    for (first, then, refresh) in [("UPDATE", "INVITE, BYE", "INVITE"), ("INVITE, BYE", "UPDATE", "UPDATE")] {
+        let (mut bench, _, mut trunk) = up_with(&format!("{headers}Allow: {first}\r\n"));
+        trunk.headers = format!("{headers}Allow: {then}\r\n").replace("uas", "uac");
+        bench.receive(&trunk.request("UPDATE", ""));
+        trunk.headers = format!("{headers}Allow: {then}\r\n");
+        bench.receive(&trunk.request("UPDATE", ""));
+        assert_eq!(bench.run(300_000), [(300_000, refresh.to_owned())]);
+    }
+}
+
+#[test]
+fn a_refresh_whose_connection_is_lost_is_tried_again_on_another() {
+    let mut bench = Bench::over(Transport::Tcp, 7);
+    let headers = "Session-Expires: 600;refresher=uas\r\nSupported: timer\r\nAllow: UPDATE\r\n";
+    let mut trunk = Trunk::new(Transport::Tcp).with(headers);
+    bench.receive(&trunk.invite());
+    let call = bench.call();
+    bench.accept(call);
+    trunk.answered(bench.last("200 INVITE"));
+    bench.receive(&trunk.ack());
+    assert_eq!(bench.run(300_000), [(300_000, "UPDATE".to_owned())]);
+    bench.act(|ua, now, out| ua.connection_closed(now, 7, out));
+    assert_eq!(bench.take(), [""; 0]);
+    // Halfway to the end of the session, which is 568 s after its beginning.
+    assert_eq!(bench.run(140_000), [(134_000, "UPDATE".to_owned())]);
+    assert_eq!(bench.last_flow("UPDATE").connection, None);
+}
+
+#[test]
+fn a_refresh_waits_for_what_the_far_end_asked_for() {
+    let headers = "Session-Expires: 90;refresher=uas\r\nSupported: timer\r\nAllow: UPDATE\r\n";
+    let (mut bench, call, mut trunk) = up_with(headers);
+    assert_eq!(bench.run(44_000), []);
+    bench.receive(&trunk.request("UPDATE", OFFER));
+    assert_eq!(bench.run(2_500), []);
+    bench.act(|ua, now, out| ua.answer_change(now, call, Err(488), out));
+    bench.take();
+    assert_eq!(bench.run(600), [(500, "UPDATE".to_owned())]);
+}
+
+#[test]
 fn an_answer_does_not_make_us_refresh_all_the_time() {
     let headers = "Session-Expires: 600;refresher=uas\r\nSupported: timer\r\nAllow: UPDATE\r\n";
     for seconds in [0, 1, 89] {
