@@ -158,7 +158,8 @@ impl Media {
             report.notes.push(format!("keys {}", self.keys));
         }
         if fares.foreign > 0 {
-            report.notes.push(format!("{} packets were not the far end's, or not what was agreed on", fares.foreign));
+            let passed_over = fares.foreign;
+            report.notes.push(format!("packets passed over: {passed_over}, from elsewhere or not what was agreed on"));
         }
         report.rtp = Some(RtpReport { fares, is_encrypted: self.is_encrypted });
     }
