@@ -1,5 +1,6 @@
 """baresip, a SIP telephone (Debian package baresip-core): a WAV as its microphone, a recording as its ear."""
 
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -44,10 +45,8 @@ class Telephone:
     def __init__(self, uri, microphone, tls_certificate=None):
         self._directory = tempfile.TemporaryDirectory(prefix="baresip-")
         self.directory = pathlib.Path(self._directory.name)
-        scheme, options = ("sip", "") if not tls_certificate else ("sip", ";transport=tls")
-        port = _free_port()
         configuration = CONFIGURATION.format(
-            port=port,
+            port=_free_port(),
             microphone=microphone,
             modules=MODULES,
             directory=self.directory,
@@ -55,8 +54,9 @@ class Telephone:
             srtp="module srtp.so" if tls_certificate else "",
         )
         (self.directory / "config").write_text(configuration, encoding="utf-8")
-        media = ";mediaenc=srtp-mand" if tls_certificate else ""
-        account = f"<{scheme}:alice@127.0.0.1{options}>;regint=0;audio_codecs=PCMU{media}\n"
+        account = "<sip:alice@127.0.0.1>;regint=0;audio_codecs=PCMU\n"
+        if tls_certificate:
+            account = "<sip:alice@127.0.0.1;transport=tls>;regint=0;audio_codecs=PCMU;mediaenc=srtp-mand\n"
         (self.directory / "accounts").write_text(account, encoding="utf-8")
         # It shows a meter ten times a second.
         self._output = open(self.directory / "output", "w", encoding="utf-8")
@@ -103,6 +103,15 @@ class Telephone:
 
 
 def _free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        return udp.getsockname()[1]
+    """A port that is free for UDP and TCP, and the next one for TLS."""
+    while True:
+        with contextlib.ExitStack() as stack:
+            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            udp.bind(("127.0.0.1", 0))
+            port = udp.getsockname()[1]
+            try:
+                for number in (port, port + 1):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            except (OSError, OverflowError):
+                continue
+            return port

@@ -1,5 +1,6 @@
 """A real SIP telephone calls, speaks recorded speech and hears it again: baresip."""
 
+import dataclasses
 import pathlib
 import subprocess
 import tempfile
@@ -8,12 +9,15 @@ import unittest
 import numpy as np
 
 import baresip
+import hearing
 import quality
 import service
 import stand
 
 # How far PESQ may be below mu-law alone.
 WITHIN = 0.1
+# How often the delay may change on a line that is even.
+MOVES = 2
 # Speech in real time on a busy machine: what was not given its turn for 20 ms is heard late. What the service does wrong
 # it does every time.
 TRIES = 3
@@ -66,12 +70,16 @@ class Telephones(unittest.TestCase):
         for number in range(1, TRIES + 1):
             call, heard = self.call(to, speech, after)
             found = quality.judge(speech, heard)
-            faults = found.faults(WITHIN)
+            moves = hearing.moves(speech, heard, found.lag)
+            # Where the delay moved in a pause, all that follows counts as slipped: that is a jitter buffer's right.
+            faults = dataclasses.replace(found, slips=0).faults(WITHIN)
+            if moves > MOVES:
+                faults.append(f"the delay changed {moves} times")
             if call["endReason"] != "caller_hangup":
                 faults.append(f"ended as {call['endReason']}")
             if call["rtp"]["lost"] or call["down"]["underruns"]:
                 faults.append(f"{call['rtp']['lost']} packets lost, {call['down']['underruns']} underruns")
-            print(f"{name} {number}: {found}; rtp {call['rtp']}", *faults, sep="\n  fault: ", flush=True)
+            print(f"{name} {number}: {found}, {moves} moves; rtp {call['rtp']}", *faults, sep="\n  fault: ", flush=True)
             if not faults:
                 return call
         return self.fail("; ".join(faults))
@@ -99,7 +107,10 @@ class Parrot(Telephones):
         def call():
             return next((call for call in self.trunkline.calls(ended=False) if call["down"]["frames"] > 50), None)
 
-        call_id = service.wait_for(call, 20, "a call with media")["callId"]
+        try:
+            call_id = service.wait_for(call, 20, "a call with media")["callId"]
+        except RuntimeError as error:
+            raise AssertionError(f"{error}; baresip says:\n{telephone.said()[-3_000:]}") from error
 
         def keys():
             return [e["text"] for e in self.trunkline.call(call_id)["timeline"] if e["kind"] == "dtmf"]

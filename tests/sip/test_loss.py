@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 
 import baresip
-import gaps
+import hearing
 import media
 import quality
 import service
@@ -29,22 +29,31 @@ NETWORKS = {
 }
 
 
-class Gaps(unittest.TestCase):
-    """The measure finds what it is to find."""
+class Hearing(unittest.TestCase):
+    """The measures find what they are to find."""
 
     def test_a_gap_in_speech_is_found_and_a_short_one_or_a_pause_is_not(self):
         speech = quality.load(stand.SPEECH / "librivox_austen_0870_16k.wav")
-        self.assertEqual(gaps.longest(speech, speech, 0), 0)
+        self.assertEqual(hearing.longest_gap(speech, speech, 0), 0)
         moved = np.concatenate([np.zeros(400, dtype=np.int16), speech])
-        self.assertEqual(gaps.longest(speech, moved, 400), 0)
-        loud = np.pad(gaps.levels(speech), gaps.MOVED)
-        around = np.lib.stride_tricks.sliding_window_view(loud, 2 * gaps.MOVED + 1).min(axis=1)
-        start = int(np.argmax(around)) * gaps.HOP
+        self.assertEqual(hearing.longest_gap(speech, moved, 400), 0)
+        loud = np.pad(hearing.levels(speech), hearing.MOVED)
+        around = np.lib.stride_tricks.sliding_window_view(loud, 2 * hearing.MOVED + 1).min(axis=1)
+        start = int(np.argmax(around)) * hearing.HOP
         for length_ms, found in ((100, 80), (60, 40), (40, 20)):
             cut = speech.copy()
             cut[start : start + length_ms * 8] = 0
-            self.assertGreaterEqual(gaps.longest(speech, cut, 0), found, length_ms)
-            self.assertLessEqual(gaps.longest(speech, cut, 0), length_ms)
+            self.assertGreaterEqual(hearing.longest_gap(speech, cut, 0), found, length_ms)
+            self.assertLessEqual(hearing.longest_gap(speech, cut, 0), length_ms)
+
+    def test_a_frame_left_out_or_put_in_is_a_move(self):
+        speech = quality.load(stand.SPEECH / "librivox_austen_0870_16k.wav")
+        frame = np.zeros(media.FRAME, dtype=np.int16)
+        self.assertEqual(hearing.moves(speech, np.concatenate([frame, speech]), media.FRAME), 0)
+        third = len(speech) // 3
+        parts = [speech[:third], speech[third + media.FRAME : 2 * third], frame, speech[2 * third :]]
+        # Half a second that has the move within it may lie anywhere between.
+        self.assertIn(hearing.moves(speech, np.concatenate(parts), 0), (2, 3, 4))
 
 
 class BadNetworks(unittest.TestCase):
@@ -83,7 +92,7 @@ class BadNetworks(unittest.TestCase):
         audio = [packet for packet in relay.heard if packet.kind == media.PCMU]
         heard, clock, rtp = media.place(audio), media.clock_of(audio), call["rtp"]
         found = quality.judge(sent, heard)
-        gap = gaps.longest(sent, heard, found.lag)
+        gap = hearing.longest_gap(sent, heard, found.lag)
         print(
             f"{name}, seed {SEED}: {len(relay.said)} packets, {relay.lost} lost; longest gap {gap} ms; {found}",
             f"  rtp {rtp}",

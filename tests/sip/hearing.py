@@ -1,4 +1,4 @@
-"""Where a listener hears nothing although somebody speaks."""
+"""What a listener hears of a line with a jitter buffer: gaps in speech, and speech that moves in time."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ def levels(samples):
     return np.sqrt(np.mean(whole**2, axis=1))
 
 
-def longest(sent, heard, lag):
+def longest_gap(sent, heard, lag):
     """The longest time in ms in which `heard` is at a tenth of `sent` or below, while `sent` is loud throughout."""
     spoken = np.pad(levels(sent), MOVED)
     around = np.lib.stride_tricks.sliding_window_view(spoken, 2 * MOVED + 1).min(axis=1)
@@ -29,3 +29,15 @@ def longest(sent, heard, lag):
         run = run + 1 if gap else 0
         worst = max(worst, run)
     return worst * 10
+
+
+def moves(sent, heard, lag):
+    """How often the delay changes between half seconds of speech, by more than 1 ms. A jitter buffer may do that in pauses."""
+    padded = np.pad(heard, quality.WINDOW + quality.SEARCH)
+    start = lag + quality.WINDOW
+    offsets = []
+    for at in quality.speech_windows(sent):
+        place = padded[max(at + start, 0) : at + start + quality.WINDOW + 2 * quality.SEARCH]
+        if len(place) == quality.WINDOW + 2 * quality.SEARCH:
+            offsets.append(quality.offset_of(sent[at : at + quality.WINDOW], place) - quality.SEARCH)
+    return sum(abs(after - before) > quality.SLIP for before, after in zip(offsets, offsets[1:]))
