@@ -154,7 +154,10 @@ pub(crate) async fn start(
         listening.push(bound);
     }
     let allowed = AllowList::new(&settings.networks);
-    let wire = Wire::new(udp, allowed, model::client_config(None)?);
+    let mut tls = model::client_config(None)?;
+    // SIP has none of its own that peers agree on.
+    Arc::make_mut(&mut tls).alpn_protocols.clear();
+    let wire = Wire::new(udp, allowed, tls);
     if let Some(listener) = tcp {
         wire.accept(listener, None);
     }
