@@ -24,6 +24,10 @@ fn a_reinvite_is_answered_by_the_application_and_acknowledged() {
     assert_eq!(answer_change(&mut bench, Ok(ANSWER)), ["200 INVITE"]);
     assert_eq!(bench.run(1_000), [(500, "200 INVITE".to_owned())]);
     assert_eq!(bench.receive(&trunk.ack()), [""; 0], "confirmed it was before");
+    // What was agreed on last is what may be repeated from elsewhere.
+    let elsewhere = Flow::udp(address("3.80.16.44:5070"));
+    assert_eq!(bench.receive_from(elsewhere, &trunk.request("UPDATE", OFFER)), ["403 UPDATE"]);
+    assert_eq!(bench.receive_from(elsewhere, &trunk.request("UPDATE", &hold)), ["200 UPDATE"]);
     assert_eq!(bench.run(60_000), []);
     assert_eq!(bench.receive(&trunk.bye()), ["200 BYE", "Ended Bye"]);
     bench.assert_empty();
