@@ -168,6 +168,23 @@ async fn a_refusal_is_told_as_it_was_said() {
 }
 
 #[tokio::test]
+async fn a_password_is_asked_for_where_one_is_set() {
+    let mut env = SIP.to_vec();
+    env.extend([("TRUNKLINE__SIP__USERNAME", "phone"), ("TRUNKLINE__SIP__PASSWORD", "s3cret")]);
+    let (_service, sip) = service(&env).await;
+    let known = [("TRUNKLINE_SIP_USERNAME", "phone"), ("TRUNKLINE_SIP_PASSWORD", "s3cret")];
+    let wrong = [("TRUNKLINE_SIP_USERNAME", "phone"), ("TRUNKLINE_SIP_PASSWORD", "guessed")];
+    // Who is let in hears what this route says.
+    for (account, told) in [(&known[..], "SIP 603 Decline"), (&wrong[..], "SIP 401"), (&[], "SIP 401")] {
+        let called = call(&format!("sip:6009@{sip}"), "password", account).await;
+        assert!(called.stderr.contains(told), "{account:?}: {}", called.stderr);
+        assert!(!called.stderr.contains("guessed"), "{}", called.stderr);
+    }
+    let half = call(&format!("sip:6009@{sip}"), "half", &known[..1]).await;
+    assert_eq!(half.code, Some(2), "{}", half.stderr);
+}
+
+#[tokio::test]
 async fn ctrl_c_hangs_up() {
     let (service, sip) = service(SIP).await;
     let mut phone = Process::start(&["call", &format!("sip:6001@{sip}"), "--call-id", "cut", "--wav", SPEECH], &[]);

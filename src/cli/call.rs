@@ -6,11 +6,15 @@ use clap::Args;
 
 use super::phone::{self, Doing, Patience, PhoneError, PhoneOptions, PhoneReport, Progress, wav};
 use super::{Failure, demo, print, say};
-use crate::settings::{LogFormat, Secret};
+use crate::settings::{LogFormat, Secret, SipAccount};
 use crate::telemetry;
 
 /// Environment variable with the secret of `/ingest`.
 const SECRET: &str = "TRUNKLINE_SECRET";
+
+/// Environment variables with whom a SIP server knows, and his password.
+const SIP_USERNAME: &str = "TRUNKLINE_SIP_USERNAME";
+const SIP_PASSWORD: &str = "TRUNKLINE_SIP_PASSWORD";
 
 /// Environment variable with further certificate authorities (PEM), as OpenSSL's programs take it.
 const CA_FILE: &str = "SSL_CERT_FILE";
@@ -19,7 +23,7 @@ const CA_FILE: &str = "SSL_CERT_FILE";
 pub(super) struct CallArgs {
     /// Whom to call: ws://HOST:PORT/ingest or wss://... (further query parameters of /ingest may follow), or by SIP
     /// sip:NUMBER@HOST[:PORT][;transport=udp|tcp|tls] or sips:... (SRTP where SIP goes over TLS; SSL_CERT_FILE adds
-    /// certificate authorities)
+    /// certificate authorities; a password comes from TRUNKLINE_SIP_USERNAME and TRUNKLINE_SIP_PASSWORD)
     #[arg(value_name = "ADDRESS", required_unless_present = "url", conflicts_with = "url")]
     address: Option<String>,
     /// The same as ADDRESS
@@ -46,6 +50,7 @@ pub(super) fn run(args: CallArgs) -> Result<(), Failure> {
         call_id: args.call_id,
         // A SIP server is no /ingest: it does not get the secret.
         secret: if by_sip { None } else { secret()? },
+        account: account()?,
         ca_file: std::env::var_os(CA_FILE).filter(|file| !file.is_empty()).map(PathBuf::from),
         words: words(args.wav.as_deref())?,
         patience: Patience::default(),
@@ -104,6 +109,15 @@ pub(super) fn progress_line(progress: &Progress) -> String {
         progress.frames_out,
         progress.frames_in
     )
+}
+
+fn account() -> Result<Option<SipAccount>, Failure> {
+    let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (read(SIP_USERNAME), read(SIP_PASSWORD)) {
+        (Some(username), Some(password)) => Ok(Some(SipAccount { username, password: Secret::new(password) })),
+        (None, None) => Ok(None),
+        _ => Err(Failure::Usage(format!("{SIP_USERNAME} and {SIP_PASSWORD} go together: both or neither"))),
+    }
 }
 
 fn secret() -> Result<Option<Secret>, Failure> {

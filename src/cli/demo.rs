@@ -51,6 +51,7 @@ async fn one_call(media: SocketAddr, admin: SocketAddr, words: Vec<i16>, out: &s
         url: format!("ws://{media}/ingest"),
         call_id: Some(CALL_ID.to_owned()),
         secret: None,
+        account: None,
         ca_file: None,
         words,
         patience: Patience::default(),

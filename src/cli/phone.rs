@@ -26,7 +26,7 @@ pub(super) use dial::client;
 pub use playback::Playback;
 pub use report::{PhoneReport, RtpReport};
 
-use crate::settings::Secret;
+use crate::settings::{Secret, SipAccount};
 use dial::{Number, generated_id};
 use reply::ReplyWatch;
 
@@ -50,6 +50,8 @@ pub struct PhoneOptions {
     pub call_id: Option<String>,
     /// Sent as `Authorization: Bearer` to `/ingest`.
     pub secret: Option<Secret>,
+    /// Who calls by SIP, where the far end asks for a password.
+    pub account: Option<SipAccount>,
     /// Certificate authorities that SIP over TLS trusts beside the public ones (PEM).
     pub ca_file: Option<PathBuf>,
     /// What the caller says: 8 kHz mono.

@@ -34,6 +34,8 @@ const COMMANDS: usize = 1_024;
 const MAX_DIALOGS: usize = 10_000;
 /// A trunk whose name is not found in that time is not there.
 const RESOLVED_WITHIN: Duration = Duration::from_secs(5);
+/// Each is remembered for 32 s (RFC 3261 section 17.2): 300 calls a second, begun and ended.
+const MAX_TRANSACTIONS: usize = 20_000;
 /// For whom a caller's password is.
 const REALM: &str = "trunkline";
 /// Byes that are not answered hold up the end no longer.
@@ -220,6 +222,8 @@ fn ua_settings(settings: &SipSettings, advertised: IpAddr, listening: &[SocketAd
         session_expires: settings.session_expires,
         max_dialogs: MAX_DIALOGS,
         max_per_source: MAX_DIALOGS,
+        max_transactions: MAX_TRANSACTIONS,
+        max_transactions_per_source: MAX_TRANSACTIONS,
         ..UaSettings::new(&at(plain.or(tls)))
     }
 }

@@ -1,7 +1,6 @@
 //! The telephone by SIP and RTP: calls as a telephone behind any SIP server does, a Voice Connector's caller for one.
 //!
-//! Names are looked up as addresses; the NAPTR and SRV records of RFC 3263 are not asked for. Nothing is registered, no
-//! password is known.
+//! Names are looked up as addresses; the NAPTR and SRV records of RFC 3263 are not asked for. Nothing is registered.
 
 mod address;
 mod line;
@@ -49,7 +48,7 @@ pub(super) async fn place_call(options: PhoneOptions) -> Result<PhoneReport, Pho
     let call_id = options.call_id.clone().unwrap_or_else(generated_id);
     CallId::parse(&call_id).map_err(|error| PhoneError::BadUrl { what: error.to_string() })?;
     let mut interrupt = pin!(interrupted());
-    let mut line = Line::open(&address, options.ca_file.as_deref()).await?;
+    let mut line = Line::open(&address, &options).await?;
     let result = converse(options, &address, call_id, &mut line, interrupt.as_mut()).await;
     line.linger(LAST_WORD).await;
     result

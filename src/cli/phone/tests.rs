@@ -84,6 +84,7 @@ fn options(url: String, secret: &str) -> PhoneOptions {
         url,
         call_id: Some("t".to_owned()),
         secret: Some(Secret::new(secret)),
+        account: None,
         ca_file: None,
         words: vec![2_000; 2_400],
         patience: Patience {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,12 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use trunkline_chime::sma::headers;
 use trunkline_sip::message::{Message, Method, Start};
-use trunkline_sip::ua::{Action, CallKey, Ended, Flow, OutgoingInvite, Transport, Ua, UaEvent, UaSettings};
+use trunkline_sip::ua::{
+    Action, CallKey, DigestAccount, Ended, Flow, OutgoingInvite, Transport, Ua, UaEvent, UaSettings,
+};
 
 use super::address::Address;
-use crate::cli::phone::PhoneError;
+use crate::cli::phone::{PhoneError, PhoneOptions};
 use crate::model;
 use crate::sip::{AllowList, Received, Wire};
 
@@ -62,9 +63,9 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Opens the way to whom is called. Authorities in `ca_file` are trusted beside the public ones.
-    pub async fn open(address: &Address, ca_file: Option<&Path>) -> Result<Self, PhoneError> {
-        let tls = model::client_config(ca_file).map_err(unreachable)?;
+    /// Opens the way to whom is called.
+    pub async fn open(address: &Address, options: &PhoneOptions) -> Result<Self, PhoneError> {
+        let tls = model::client_config(options.ca_file.as_deref()).map_err(unreachable)?;
         // The protocol that the configuration would offer is HTTP; SIP servers name none, or their own.
         let mut tls = Arc::unwrap_or_clone(tls);
         tls.alpn_protocols.clear();
@@ -77,6 +78,11 @@ impl Line {
             user_agent: concat!("Trunkline/", env!("CARGO_PKG_VERSION")).to_owned(),
             contact_user: "phone".to_owned(),
             ring_for: RING_FOR,
+            digest: options.account.as_ref().map(|account| DigestAccount {
+                username: account.username.clone(),
+                password: account.password.expose().to_owned(),
+                realm: None,
+            }),
             ..UaSettings::new(&local.to_string())
         };
         Ok(Self {

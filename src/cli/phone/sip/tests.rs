@@ -116,6 +116,7 @@ fn options(url: String) -> PhoneOptions {
         url,
         call_id: Some("t".to_owned()),
         secret: None,
+        account: None,
         ca_file: None,
         words: vec![8_000; 2_400],
         patience: Patience {
