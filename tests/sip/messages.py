@@ -1,5 +1,7 @@
 """SIP messages (RFC 3261): read, and written in the shape of a Voice Connector's."""
 
+import hashlib
+import re
 import secrets
 import uuid
 
@@ -121,3 +123,21 @@ def answer(request, status, phrase, tag=None, headers=()):
         answer.put("To", f"{request.get('To')};tag={tag}")
     answer.headers.extend(headers)
     return answer
+
+
+def credentials(challenge, username, password, request):
+    """The Authorization that answers a WWW-Authenticate (RFC 7616, with qop=auth)."""
+    told = {name.lower(): quoted or bare for name, quoted, bare in re.findall(r'([\w-]+)=(?:"([^"]*)"|([^\s,]+))', challenge)}
+    algorithm = told.get("algorithm", "MD5")
+    digest = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}[algorithm]
+    method, uri, _ = request.start.split(" ")
+    client = secrets.token_hex(8)
+
+    def hashed(*parts):
+        return digest(":".join(parts).encode()).hexdigest()
+
+    secret, what = hashed(username, told["realm"], password), hashed(method, uri)
+    response = hashed(secret, told["nonce"], "00000001", client, "auth", what)
+    known = {"username": username, "realm": told["realm"], "nonce": told["nonce"], "uri": uri, "response": response}
+    quoted = [f'{name}="{value}"' for name, value in {**known, "cnonce": client}.items()]
+    return "Digest " + ", ".join([*quoted, f"algorithm={algorithm}", "qop=auth", "nc=00000001"])

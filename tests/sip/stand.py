@@ -112,9 +112,10 @@ class Trunkline(service.Service):
         return float(found.group(1))
 
     def held(self):
-        """What calls hold, by name: all zero, but for the free ports, when none is left."""
+        """What calls hold, and the ports that none holds."""
         held = {name: self.metric(f"sip_{name}") for name in ("dialogs", "transactions", "ports_free")}
         held["calls"] = len(self.calls(ended=False))
+        held["descriptors"] = len(os.listdir(f"/proc/{self.process.pid}/fd"))
         return held
 
 

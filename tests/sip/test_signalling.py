@@ -2,6 +2,7 @@
 
 import random
 import socket
+import tempfile
 import time
 import unittest
 
@@ -14,6 +15,24 @@ from trunk import Call, Trunk
 
 # Longer than what is under way when media is to stop, and short beside what would come in that time if it did not.
 UNDER_WAY_S, WATCH_S = 0.2, 0.5
+
+
+def kinds(report):
+    """The types of the packets of a compound RTCP packet (RFC 3550 section 6.1), and the SSRC of the first."""
+    _, _, data = report
+    ssrc, found = int.from_bytes(data[4:8], "big"), []
+    while data:
+        found.append(data[1])
+        data = data[4 + 4 * int.from_bytes(data[2:4], "big") :]
+    return found, ssrc
+
+
+SENDER_REPORT, DESCRIPTION, GOODBYE = 200, 202, 203
+
+
+def is_goodbye(report):
+    """Whether the sender says that it is gone."""
+    return GOODBYE in kinds(report)[0]
 
 
 class Calls(WithService):
@@ -35,6 +54,7 @@ class Calls(WithService):
             call.line.say(speech)
             service.wait_for(lambda: len(call.line.packets) > 200, 10, "four seconds of sound")
             self.assertEqual(call.hang_up().status, 200)
+            service.wait_for(lambda: call.line.reports and is_goodbye(call.line.reports[-1]), 10, "the last report")
         self.assertGreater(abs(call.line.heard()[: 4 * 8000].astype(int)).max(), 5_000)
         self.assertEqual(self.trunkline.ended(call.call_id)["endReason"], "caller_hangup")
         self.assertEqual(self.live(call.call_id), 0)
@@ -135,6 +155,15 @@ class Calls(WithService):
             service.wait_for(lambda: len(pressed()) >= 4, 10, "the keys in the timeline")
             self.assertEqual(pressed(), list("159#"))
             self.assertLess(abs(call.line.heard().astype(int)).max(initial=0), 100)
+
+    def test_reports_tell_what_was_sent(self):
+        with self.trunk.placed(stand.ECHO) as call:
+            report = service.wait_for(lambda: call.line.reports, 15, "a report")[0]
+            sent = [packet for packet in call.line.packets if packet.at <= report[0]]
+            found, ssrc = kinds(report)
+            self.assertEqual((found, ssrc), ([SENDER_REPORT, DESCRIPTION], sent[0].ssrc))
+            # RFC 3550 section 6.4.1: the sender's packet count.
+            self.assertAlmostEqual(int.from_bytes(report[2][20:24], "big"), len(sent), delta=3)
 
     def test_a_key_by_info_is_a_key_too(self):
         with self.trunk.placed(stand.ECHO) as call:
@@ -269,6 +298,44 @@ class Draining(WithService):
             service.wait_for(lambda: len(call.line.packets) > before + 25, 10, "the live call's media")
 
 
+class Ending(unittest.TestCase):
+    def test_a_service_that_is_ended_says_bye_to_its_calls(self):
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        trunkline = stand.Trunkline(f"{directory}/log")
+        self.addCleanup(trunkline.stop)
+        trunk = Trunk(trunkline.sip)
+        self.addCleanup(trunk.close)
+        call = trunk.place(stand.ECHO)
+        self.addCleanup(call.line.close)
+        trunkline.process.terminate()
+        service.wait_for(lambda: "draining" in trunkline.log_file.read_text(encoding="utf-8"), 10, "the drain")
+        before = len(call.line.packets)
+        service.wait_for(lambda: len(call.line.packets) > before + 25, 10, "the live call's media")
+        trunkline.process.terminate()
+        self.assertEqual(call.hung_up().came_to, "route")
+        self.assertEqual(trunkline.process.wait(10), 0)
+
+
+class WithoutModel(WithService):
+    """Nobody listens at port 9: prompts, then a goodbye."""
+
+    settings = {"realtime__url": "ws://127.0.0.1:9/", "fallback__max_duration": "8s"}
+
+    def test_the_caller_is_told_and_at_last_hung_up_on(self):
+        with self.trunk.placed(stand.MODEL) as call:
+            begun = time.time()
+
+            def loud():
+                packets = [packet for packet in list(call.line.packets) if packet.kind == media.PCMU]
+                return [packet.at for packet in packets if abs(media.place([packet]).astype(int)).max() > 2_000]
+
+            heard = service.wait_for(loud, 10, "a prompt")[0]
+            # The route is chosen, the model not reached, and within 2 s of that somebody speaks.
+            self.assertLess(heard - begun, 4)
+            self.assertEqual(call.hung_up(60).came_to, "route")
+        self.assertEqual(self.trunkline.ended(call.call_id)["endReason"], "fallback_exhausted")
+
+
 class Strangers(WithService):
     """127.0.0.2 is not in the allow-list."""
 
@@ -310,6 +377,61 @@ class Strangers(WithService):
                 self.assertEqual((attacker.packets, attacker.reports), ([], []))
             # 0x80 is the loudest there is.
             self.assertLess(abs(call.line.heard().astype(int)).max(), 100)
+
+
+class Passwords(WithService):
+    settings = {"sip__username": "trunk", "sip__password": "correct horse"}
+
+    def challenged(self):
+        """A call, and the challenges it met."""
+        call = Call(self.trunk, None, self.trunk.invite(stand.ECHO, messages.offer("127.0.0.1", 30_120)))
+        self.trunk.send(call.invite)
+        answer = self.trunk.final(call.invite)
+        call.acknowledge_refusal(answer)
+        self.assertEqual(answer.status, 401)
+        return call, answer.all("WWW-Authenticate")
+
+    def retried(self, call, challenge, password):
+        """The answer to the INVITE with that password."""
+        call.invite.put("Via", f"{call.invite.get('Via').split(';')[0]};branch={messages.branch()}")
+        call.invite.put("Authorization", messages.credentials(challenge, "trunk", password, call.invite))
+        call.again()
+        self.trunk.send(call.invite)
+        return self.trunk.final(call.invite)
+
+    def test_a_caller_with_the_password_is_let_in_by_each_algorithm(self):
+        _, challenges = self.challenged()
+        self.assertGreaterEqual(len(challenges), 1)
+        for number in range(len(challenges)):
+            call, challenges = self.challenged()
+            with self.subTest(challenges[number]):
+                answer = self.retried(call, challenges[number], "correct horse")
+                call.answered(answer)
+                call.acknowledge()
+                self.assertEqual(call.hang_up().status, 200)
+
+    def test_a_wrong_password_is_none(self):
+        call, challenges = self.challenged()
+        answer = self.retried(call, challenges[0], "battery staple")
+        call.acknowledge_refusal(answer)
+        self.assertIn(answer.status, (401, 403))
+        self.assertEqual(self.live(call.call_id), 0)
+
+
+class Trunks(unittest.TestCase):
+    def test_trunks_are_asked_whether_they_are_there(self):
+        trunk = Trunk(("127.0.0.1", 0))
+        self.addCleanup(trunk.close)
+        directory = self.enterContext(tempfile.TemporaryDirectory())
+        host = "{}:{}".format(*trunk.source)
+        settings = {"sip__trunks": host, "sip__options_interval": "5s"}
+        trunkline = self.enterContext(stand.Trunkline(f"{directory}/log", **settings))
+        trunk.service = trunkline.sip
+        options = trunk.wait(lambda message: message.method == "OPTIONS", "OPTIONS", 10)
+        self.assertEqual(options.start, f"OPTIONS sip:{host} SIP/2.0")
+        self.assertEqual(trunkline.metric("sip_trunks_alive"), 0)
+        trunk.send(messages.answer(options, 200, "OK", tag="here"))
+        service.wait_for(lambda: trunkline.metric("sip_trunks_alive") == 1, 10, "that the trunk is known to be there")
 
 
 class Torture(WithService):

@@ -177,6 +177,11 @@ class Call:
         request.headers.extend(headers)
         return request
 
+    def again(self):
+        """The INVITE is to be sent once more, as another request."""
+        self._cseq += 1
+        self.invite.put("CSeq", f"{self._cseq} INVITE")
+
     def acknowledge(self, number=None):
         """The ACK of a 200."""
         self.trunk.send(self._request("ACK", number or self._cseq))
