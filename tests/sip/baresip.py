@@ -75,7 +75,8 @@ class Telephone:
     def said(self):
         """What it shows."""
         text = (self.directory / "output").read_text(encoding="utf-8", errors="replace")
-        return "\n".join(line for line in text.replace("\r", "\n").splitlines() if line.strip() and "audio=" not in line)
+        lines = text.replace("\r", "\n").splitlines()
+        return "\n".join(line for line in lines if line.strip() and "audio=" not in line)
 
     def heard(self):
         """Its recording of the far end, as int16 samples at 8 kHz."""

@@ -73,9 +73,9 @@ def run(trunkline, directory, calls, rate):
     few = max(1, calls // 10)
     share = (calls - few) / calls
     makers = [
-        sipp.Sipp(directory, trunkline.sip, stand.ECHO, (calls - few) // 2, rate * share / 2, 5_000),
-        sipp.Sipp(directory, trunkline.sip, stand.MODEL, (calls - few + 1) // 2, rate * share / 2, 6_000),
-        sipp.Sipp(directory, trunkline.sip, stand.ECHO, few, rate * (1 - share), 7_000, transport="t1"),
+        sipp.Sipp(directory, trunkline.sip, stand.ECHO, (calls - few) // 2, rate * share / 2),
+        sipp.Sipp(directory, trunkline.sip, stand.MODEL, (calls - few + 1) // 2, rate * share / 2),
+        sipp.Sipp(directory, trunkline.sip, stand.ECHO, few, rate * (1 - share), transport="t1"),
     ]
     try:
         faults = [fault for fault in [maker.end() for maker in makers] if fault]

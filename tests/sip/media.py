@@ -79,6 +79,15 @@ def bound_pair(ip):
         first.close()
 
 
+def free_port(ip):
+    """An even port that is free, and the next."""
+    first, second = bound_pair(ip)
+    port = first.getsockname()[1]
+    first.close()
+    second.close()
+    return port
+
+
 class Line:
     """The sound of one call. What is said goes out on the 20 ms clock, silence where nothing is."""
 
@@ -180,7 +189,8 @@ class Line:
             timestamp += FRAME
 
     def _send(self, kind, marker, sequence, timestamp, ssrc, payload):
-        head = struct.pack("!BBHII", 0x80, kind | marker << 7, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
+        second = kind | marker << 7
+        head = struct.pack("!BBHII", 0x80, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc)
         self.rtp.sendto(head + payload, self._to)
 
 
@@ -210,7 +220,7 @@ class Clock:
 
 
 def clock_of(audio):
-    """The sender's clock, by the kernel's time of arrival: the slope over the whole run, so that one late packet is none."""
+    """The sender's clock by the kernel's times of arrival: the slope of the whole run, which one late packet leaves alone."""
     steps = [
         (after.timestamp - before.timestamp) & 0xFFFFFFFF
         for before, after in zip(audio, audio[1:])

@@ -127,7 +127,8 @@ def answer(request, status, phrase, tag=None, headers=()):
 
 def credentials(challenge, username, password, request):
     """The Authorization that answers a WWW-Authenticate (RFC 7616, with qop=auth)."""
-    told = {name.lower(): quoted or bare for name, quoted, bare in re.findall(r'([\w-]+)=(?:"([^"]*)"|([^\s,]+))', challenge)}
+    found = re.findall(r'([\w-]+)=(?:"([^"]*)"|([^\s,]+))', challenge)
+    told = {name.lower(): quoted or bare for name, quoted, bare in found}
     algorithm = told.get("algorithm", "MD5")
     digest = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}[algorithm]
     method, uri, _ = request.start.split(" ")

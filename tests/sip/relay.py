@@ -1,10 +1,11 @@
-"""A bad network between a telephone and the service: seeded loss, delay, reordering and copies of what the telephone says.
+"""A bad network between a telephone and the service: seeded loss, delay and copies of what the telephone says.
 
-The telephone calls the relay. Its SDP and the service's are rewritten, so that media pass here; what the service says passes
-untouched and is kept, as it came.
+The telephone calls the relay. Its SDP and the service's are rewritten, so that media pass here; what the service says
+passes untouched and is kept, as it came.
 """
 
 import dataclasses
+import functools
 import heapq
 import itertools
 import random
@@ -50,8 +51,8 @@ class Relay:
         self._selector = selectors.DefaultSelector()
         self._register(self._signalling, self._signal)
         for near, far in zip(self._near, self._far):
-            self._register(near, lambda at, source, data, near=near, far=far: self._from_telephone(far, at, source, data))
-            self._register(far, lambda at, source, data, near=near, far=far: self._from_service(near, far, at, source, data))
+            self._register(near, functools.partial(self._from_telephone, far))
+            self._register(far, functools.partial(self._from_service, near, far))
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

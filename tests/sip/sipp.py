@@ -3,6 +3,7 @@
 import pathlib
 import subprocess
 
+import media
 import quality
 import stand
 
@@ -12,9 +13,9 @@ CALL_S, SPEECH_S = 10, 3.5
 
 
 class Sipp:
-    """One sipp, calling `to` until `calls` calls are over, with media from `ports` on."""
+    """One sipp, calling `to` until `calls` calls are over."""
 
-    def __init__(self, directory, service, to, calls, rate, ports, transport="u1"):
+    def __init__(self, directory, service, to, calls, rate, transport="u1"):
         self.calls = calls
         self.directory = pathlib.Path(directory)
         self.name = f"{to}-{transport}"
@@ -23,12 +24,24 @@ class Sipp:
         text = (SCENARIOS / "call.xml").read_text(encoding="utf-8")
         scenario.write_text(text.replace("[speech]", str(self._speech())), encoding="utf-8")
         self._output = open(self.directory / f"{self.name}.out", "w+", encoding="utf-8", errors="replace")
+        options = {
+            "-sf": scenario,
+            "-s": to,
+            "-t": transport,
+            "-i": "127.0.0.1",
+            "-mi": "127.0.0.1",
+            # Its first port of media; the others are beyond it.
+            "-mp": media.free_port("127.0.0.1"),
+            "-m": calls,
+            "-r": rate,
+            "-l": 200,
+            "-timeout": f"{calls / rate + 60:.0f}",
+            "-error_file": self.directory / f"{self.name}.errors",
+        }
         self._process = subprocess.Popen(
             [
-                *["sipp", f"{service[0]}:{service[1]}", "-sf", str(scenario), "-s", to, "-t", transport],
-                *["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", str(ports)],
-                *["-m", str(calls), "-r", str(rate), "-rp", "1000", "-l", "200", "-timeout", f"{calls / rate + 60:.0f}"],
-                *["-nostdin", "-trace_err", "-error_file", str(self.directory / f"{self.name}.errors")],
+                *["sipp", f"{service[0]}:{service[1]}", "-nostdin", "-trace_err"],
+                *(str(word) for option in options.items() for word in option),
             ],
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
@@ -49,9 +62,11 @@ class Sipp:
         self._output.close()
         if code == 0:
             return ""
-        errors = self.directory / f"{self.name}.errors"
-        said = (self.directory / f"{self.name}.out").read_text(errors="replace")[-1500:] + errors.read_text(encoding="utf-8", errors="replace") if errors.exists() else ""
-        return f"sipp to {self.name} ended with {code}: {said[:2_000]}"
+        # What it says of the scenario, and then of calls.
+        names = (f"{self.name}.out", f"{self.name}.errors")
+        paths = [path for path in map(self.directory.joinpath, names) if path.exists()]
+        said = "".join(path.read_text(encoding="utf-8", errors="replace")[-1_500:] for path in paths)
+        return f"sipp to {self.name} ended with {code}: {said}"
 
     def kill(self):
         """Ends it at once, if it runs."""

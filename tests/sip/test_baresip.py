@@ -18,8 +18,8 @@ import stand
 WITHIN = 0.1
 # How often the delay may change on a line that is even.
 MOVES = 2
-# Speech in real time on a busy machine: what was not given its turn for 20 ms is heard late. What the service does wrong
-# it does every time.
+# Speech in real time on a busy machine: what was not given its turn for 20 ms is heard late. What the service does
+# wrong it does every time.
 TRIES = 3
 # Around what is said, in seconds: until the line is up, and until the last of it is back.
 BEFORE_S, AFTER_ECHO_S, AFTER_PARROT_S = 1, 1, 12
@@ -131,7 +131,8 @@ class Secret(Telephones):
         key = self.directory / "key.pem"
         subprocess.run(
             [
-                *["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"],
+                *["openssl", "req", "-x509", "-nodes", "-days", "1"],
+                *["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
                 *["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
                 *["-keyout", str(key), "-out", str(self.certificate)],
             ],

@@ -1,4 +1,4 @@
-"""Calls that a SIP media application (SMA) bridges to the Voice Connector: joined to its transaction, hung up along the route."""
+"""Calls that a SIP media application (SMA) bridges here: joined to its transaction, hung up along the route."""
 
 import json
 import unittest
@@ -35,7 +35,7 @@ class Transactions(WithService):
         with self.trunk.placed(transaction, SMA) as call:
             shown = self.listed(call.call_id)
             self.assertEqual((shown["smaTransactionId"], shown["to"]), (transaction, None))
-            service.wait_for(lambda: self.listed(call.call_id)["route"] == "*", 10, "the route of a call without number")
+            service.wait_for(lambda: self.listed(call.call_id)["route"] == "*", 10, "the route without a number")
 
     def test_headers_tell_route_and_numbers(self):
         headers = [
