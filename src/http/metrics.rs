@@ -127,8 +127,12 @@ fn gather_sip(shared: &Shared, registry: &mut Registry) {
     gauge("sip_transactions", "SIP transactions that are remembered", read(&sip.transactions));
     gauge("sip_trunks_alive", "Trunks that answered the last OPTIONS", read(&sip.trunks_alive));
     gauge("sip_ports_free", "Pairs of media ports that are free", sip.free_ports() as u64);
-    registry.register("sip_invites", "Calls that came in by SIP", ConstCounter::new(read(&sip.invites)));
-    registry.register("sip_refused", "Calls by SIP that were refused", ConstCounter::new(read(&sip.refused)));
+    registry.register(
+        "sip_invites",
+        "Calls that came in by SIP and were to be answered or refused for what they are",
+        ConstCounter::new(read(&sip.invites)),
+    );
+    registry.register("sip_refused", "Of those, calls that were refused", ConstCounter::new(read(&sip.refused)));
 }
 
 fn gather_rtp(totals: &Totals, live: &[Seen], registry: &mut Registry) {

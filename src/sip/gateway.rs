@@ -14,12 +14,12 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use trunkline_sip::message::digest::{Account, Algorithm, DigestGuard};
-use trunkline_sip::sdp::{self, Answer, LocalMedia};
+use trunkline_sip::sdp::{self, Agreement};
 use trunkline_sip::ua::{
-    Action, CallKey, ContactHosts, Ended, Flow, OptionsTarget, Transport, Ua, UaEvent, UaSettings,
+    Action, CallKey, ContactHosts, Ended, Flow, Invite, OptionsTarget, Transport, Ua, UaEvent, UaSettings,
 };
 
-use super::incoming::{self, Invitation, SetUp};
+use super::incoming::{self, Invitation, MediaSetUp, SetUp};
 use super::leg::LegOrder;
 use super::ports::Ports;
 use super::wire::{AllowList, Received, Wire};
@@ -36,6 +36,8 @@ const MAX_DIALOGS: usize = 10_000;
 const RESOLVED_WITHIN: Duration = Duration::from_secs(5);
 /// Each is remembered for 32 s (RFC 3261 section 17.2): 300 calls a second, begun and ended.
 const MAX_TRANSACTIONS: usize = 20_000;
+/// Places among a leg's orders that keys do not take.
+const KEPT_FROM_KEYS: usize = 8;
 /// For whom a caller's password is.
 const REALM: &str = "trunkline";
 /// Byes that are not answered hold up the end no longer.
@@ -96,8 +98,8 @@ impl SipGateway {
 }
 
 struct Call {
-    /// Where its INVITE came from.
-    peer: SocketAddr,
+    /// Where the numbers of its side are, as in a URI.
+    host: String,
     state: CallState,
 }
 
@@ -106,8 +108,7 @@ enum CallState {
     SettingUp(Option<Ended>),
     Up {
         leg: mpsc::Sender<LegOrder>,
-        answer: Box<Answer>,
-        local: Box<LocalMedia>,
+        agreement: Box<Agreement>,
     },
 }
 
@@ -159,7 +160,7 @@ pub(crate) async fn start(
     let mut tls = model::client_config(None)?;
     // SIP has none of its own that peers agree on.
     Arc::make_mut(&mut tls).alpn_protocols.clear();
-    let wire = Wire::new(udp, allowed, tls);
+    let mut wire = Wire::new(udp, allowed, tls);
     if let Some(listener) = tcp {
         wire.accept(listener, None);
     }
@@ -206,6 +207,15 @@ pub(crate) async fn start(
     };
     let task = actix_rt::spawn(gateway.run());
     Ok(Some(SipGateway { listening, commands: sender, task, arbiters }))
+}
+
+/// A stream comes from a port where nobody listens.
+fn host_of(invite: &Invite) -> String {
+    match (invite.transport, invite.source.ip()) {
+        (Transport::Udp, _) => invite.source.to_string(),
+        (_, IpAddr::V4(ip)) => ip.to_string(),
+        (_, IpAddr::V6(ip)) => format!("[{ip}]"),
+    }
 }
 
 const fn advertised_default() -> IpAddr {
@@ -300,32 +310,33 @@ impl Gateway {
             UaEvent::Changed { call, sdp } => self.changed(call, sdp),
             UaEvent::Info { call, content_type, body } => {
                 if let Some(key) = incoming::key_of_info(&content_type, &body) {
-                    self.order(call, LegOrder::Key(key));
+                    self.key(call, key);
                 }
             }
             UaEvent::Transferred { call, result } => self.order(call, LegOrder::Transferred(result)),
             UaEvent::Ended { call, why, .. } => self.ended(call, why),
             UaEvent::Options { target, alive } => self.trunk_answered(target.uri, alive),
+            UaEvent::Answered { call, sdp: Some(sdp) } => self.answered(call, &sdp),
             UaEvent::Confirmed { .. } | UaEvent::Ringing { .. } | UaEvent::Answered { .. } => {}
         }
     }
 
     /// Starts to set a call up beside the loop.
-    fn incoming(&mut self, call: CallKey, invite: &trunkline_sip::ua::Invite) -> Result<(), incoming::Refused> {
+    fn incoming(&mut self, call: CallKey, invite: &Invite) -> Result<(), incoming::Refused> {
         let invitation = Invitation::read(invite, &self.shared.bridge.routes)?;
         let offer = sdp::read(invite.sdp.as_deref().unwrap_or_default()).map_err(incoming::Refused::media)?;
         let pair = self.ports.take(self.bind).ok_or(incoming::Refused::NO_PORT)?;
         let local = incoming::local_media(self.advertised, pair.port, self.require_srtp);
-        let answer = sdp::answer(&offer, &local, None).map_err(incoming::Refused::media)?;
+        let (agreement, agreed) = Agreement::answering(&offer, local).map_err(incoming::Refused::media)?;
         let place = self.places.get(self.next_place % self.places.len().max(1)).cloned();
         self.next_place += 1;
         let place = place.ok_or(incoming::Refused::INTERNAL)?;
-        self.calls.insert(call, Call { peer: invite.source, state: CallState::SettingUp(None) });
-        let setting_up =
-            incoming::set_up(self.shared.clone(), invitation, answer, local, pair, place, call, self.sender.clone());
+        self.calls.insert(call, Call { host: host_of(invite), state: CallState::SettingUp(None) });
         let sender = self.sender.clone();
+        let media = MediaSetUp { agreement, agreed, pair, call, gateway: sender.clone() };
+        let setting_up = actix_rt::spawn(incoming::set_up(self.shared.clone(), invitation, media, place));
         actix_rt::spawn(async move {
-            let result = setting_up.await;
+            let result = setting_up.await.unwrap_or(Err(incoming::Refused::INTERNAL));
             // Without a gateway there is nobody to be answered.
             let _ = sender.send(Command::Ready(call, result)).await;
         });
@@ -365,30 +376,37 @@ impl Gateway {
         let now = Instant::now().into_std();
         match command {
             Command::Ready(call, result) => self.ready(call, result),
-            Command::Bye(call) => self.ua.bye(now, call, None, &mut self.actions),
+            Command::Bye(call) => self.hang_up(call),
             Command::Refer(call, to) => {
-                // A number is the caller's side's to reach.
-                let Some(Call { peer, .. }) = self.calls.get(&call) else { return };
-                let target = if to.starts_with("sip:") { to } else { format!("sip:{to}@{peer}") };
-                self.ua.refer(now, call, &target, &mut self.actions);
+                let Some(Call { host, .. }) = self.calls.get(&call) else { return };
+                self.ua.refer(now, call, &format!("sip:{to}@{host}"), &mut self.actions);
             }
             Command::Trunk(trunk, peer) => self.ask_trunk(&trunk, peer),
             Command::Stop => {
                 for call in self.calls.keys().copied().collect::<Vec<_>>() {
-                    self.ua.bye(now, call, None, &mut self.actions);
+                    self.hang_up(call);
                 }
             }
         }
     }
 
+    fn hang_up(&mut self, call: CallKey) {
+        // Who is not answered yet may be answered elsewhere: a Decline would say that nobody is to.
+        if let Some(CallState::SettingUp(None)) = self.calls.get(&call).map(|call| &call.state) {
+            self.refuse(call, &incoming::Refused::unavailable("the call ended while it was set up"));
+        } else {
+            self.ua.bye(Instant::now().into_std(), call, None, &mut self.actions);
+        }
+    }
+
     fn ready(&mut self, call: CallKey, result: Result<SetUp, incoming::Refused>) {
         let now = Instant::now().into_std();
-        let Some(Call { peer, state: CallState::SettingUp(ended) }) = self.calls.remove(&call) else { return };
+        let Some(Call { host, state: CallState::SettingUp(ended) }) = self.calls.remove(&call) else { return };
         match (result, ended) {
             (Ok(SetUp { leg, .. }), Some(why)) => drop(leg.try_send(LegOrder::Ended(why))),
-            (Ok(SetUp { leg, answer, local }), None) => {
-                let sdp = Bytes::from(answer.description.to_sdp());
-                self.calls.insert(call, Call { peer, state: CallState::Up { leg, answer, local } });
+            (Ok(SetUp { leg, agreement }), None) => {
+                let sdp = Bytes::from(agreement.to_sdp());
+                self.calls.insert(call, Call { host, state: CallState::Up { leg, agreement } });
                 self.ua.accept(now, call, sdp, &mut self.actions);
             }
             (Err(refused), None) => self.refuse(call, &refused),
@@ -400,24 +418,48 @@ impl Gateway {
     fn changed(&mut self, call: CallKey, sdp: Option<Bytes>) {
         let now = Instant::now().into_std();
         let up = self.calls.get_mut(&call).map(|call| &mut call.state);
-        let Some(CallState::Up { leg, answer, local }) = up else {
+        let Some(CallState::Up { leg, agreement }) = up else {
             return self.ua.answer_change(now, call, Err(488), &mut self.actions);
         };
-        let Some(body) = sdp else {
-            let ours = Bytes::from(answer.description.to_sdp());
-            return self.ua.answer_change(now, call, Ok(ours), &mut self.actions);
+        let answer = match &sdp {
+            None => {
+                agreement.offer_again(incoming::fresh_key());
+                Ok(())
+            }
+            // One whose leg has no time for it is to ask again.
+            Some(_) if leg.capacity() == 0 => Err(500),
+            Some(offer) => match agreement.changed(offer, incoming::fresh_key()) {
+                Ok(agreed) => {
+                    drop(leg.try_send(LegOrder::Change(Box::new(agreed))));
+                    Ok(())
+                }
+                Err(why) => {
+                    tracing::info!(%why, "a change of a call's media was refused");
+                    Err(488)
+                }
+            },
         };
-        let changed = sdp::read(&body).ok().and_then(|offer| {
-            local.fresh_key = incoming::fresh_key();
-            sdp::answer(&offer, local, Some(&answer.description)).ok()
-        });
-        let Some(changed) = changed else {
-            return self.ua.answer_change(now, call, Err(488), &mut self.actions);
-        };
-        drop(leg.try_send(LegOrder::Change(Box::new(changed.agreed.clone()))));
-        let ours = Bytes::from(changed.description.to_sdp());
-        **answer = changed;
-        self.ua.answer_change(now, call, Ok(ours), &mut self.actions);
+        let answer = answer.map(|()| Bytes::from(agreement.to_sdp()));
+        self.ua.answer_change(now, call, answer, &mut self.actions);
+    }
+
+    /// The answer to an offer that the peer asked us for, or news in that to a refresh.
+    fn answered(&mut self, call: CallKey, sdp: &[u8]) {
+        let up = self.calls.get_mut(&call).map(|call| &mut call.state);
+        let Some(CallState::Up { leg, agreement }) = up else { return };
+        match agreement.answered(sdp) {
+            Ok(agreed) => drop(leg.try_send(LegOrder::Change(Box::new(agreed)))),
+            Err(why) => tracing::info!(%why, "an answer about a call's media changes nothing"),
+        }
+    }
+
+    /// Whoever presses keys faster than they are taken loses some; what else is to be told finds a place.
+    fn key(&self, call: CallKey, key: char) {
+        if let Some(CallState::Up { leg, .. }) = self.calls.get(&call).map(|call| &call.state)
+            && leg.capacity() > KEPT_FROM_KEYS
+        {
+            drop(leg.try_send(LegOrder::Key(key)));
+        }
     }
 
     fn order(&self, call: CallKey, order: LegOrder) {

@@ -13,7 +13,7 @@ use trunkline_actors::messages::{Admit, Attach, CallerEvent, CallerSays, Refusal
 use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable};
 use trunkline_chime::sma::headers;
 use trunkline_sip::leg::Leg;
-use trunkline_sip::sdp::{Answer, LocalMedia};
+use trunkline_sip::sdp::{Agreed, Agreement, LocalMedia};
 use trunkline_sip::srtp::FreshKey;
 use trunkline_sip::ua::{CallKey, Invite, Party};
 
@@ -30,8 +30,16 @@ const RETRY_AFTER: u32 = 5;
 /// A call that stands ready.
 pub(super) struct SetUp {
     pub(super) leg: mpsc::Sender<LegOrder>,
-    pub(super) answer: Box<Answer>,
-    pub(super) local: Box<LocalMedia>,
+    pub(super) agreement: Box<Agreement>,
+}
+
+/// What a call's media begins with.
+pub(super) struct MediaSetUp {
+    pub(super) agreement: Agreement,
+    pub(super) agreed: Agreed,
+    pub(super) pair: PortPair,
+    pub(super) call: CallKey,
+    pub(super) gateway: mpsc::Sender<Command>,
 }
 
 /// Why a call is not answered, in SIP's words.
@@ -57,10 +65,15 @@ impl Refused {
         Self::new(488, "Not Acceptable Here", error.to_string())
     }
 
+    /// Not here and now.
+    pub(super) fn unavailable(why: impl Into<String>) -> Self {
+        Self { retry_after: Some(RETRY_AFTER), ..Self::new(503, "Service Unavailable", why) }
+    }
+
     fn by(refusal: Refusal) -> Self {
         let why = refusal.to_string();
         match refusal {
-            Refusal::Draining => Self { retry_after: Some(RETRY_AFTER), ..Self::new(503, "Service Unavailable", why) },
+            Refusal::Draining => Self::unavailable(why),
             Refusal::AtCapacity => Self::new(486, "Busy Here", why),
             // The SIP media application takes it as over.
             Refusal::Over => Self::new(603, "Decline", why),
@@ -154,19 +167,15 @@ pub(super) fn random<const N: usize>() -> [u8; N] {
 }
 
 /// Starts the call's actors at `place`, and the task of its media beside them.
-#[expect(clippy::too_many_arguments, reason = "what the gateway knows of one call, once")]
 pub(super) async fn set_up(
     shared: web::Data<Shared>,
     invitation: Invitation,
-    answer: Answer,
-    local: LocalMedia,
-    pair: PortPair,
+    media: MediaSetUp,
     place: ArbiterHandle,
-    call: CallKey,
-    gateway: mpsc::Sender<Command>,
 ) -> Result<SetUp, Refused> {
+    let MediaSetUp { agreement, agreed, pair, call, gateway } = media;
     let Invitation { call_id, facts } = invitation;
-    let codec = answer.agreed.codec.line();
+    let codec = agreed.codec.line();
     let admit = Admit {
         call_id,
         sma_transaction_id: facts.sma_transaction_id.clone(),
@@ -184,14 +193,17 @@ pub(super) async fn set_up(
     let start = CallerSays { epoch, event: CallerEvent::Start(CallFacts::default()) };
     admission.line.send(start).await.map_err(gone)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let leg = Leg::new(Instant::now().into_std(), since_1970, &answer.agreed, fastrand::Rng::new());
+    let leg = Leg::new(Instant::now().into_std(), since_1970, &agreed, fastrand::Rng::new());
     let (orders, waiting) = mpsc::channel(ORDERS);
     let task =
         LegTask { leg, pair, link: receiver, line: admission.line, epoch, record: admission.record, call, gateway };
-    place.spawn_fn(move || {
+    let is_placed = place.spawn_fn(move || {
         actix_rt::spawn(task.run(waiting));
     });
-    Ok(SetUp { leg: orders, answer: Box::new(answer), local: Box::new(local) })
+    if !is_placed {
+        return Err(Refused::INTERNAL);
+    }
+    Ok(SetUp { leg: orders, agreement: Box::new(agreement) })
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use actix_rt::Arbiter;
 use bytes::{Bytes, BytesMut};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep_until};
 use trunkline_actors::link::{LinkAudio, LinkControl, LinkOut, LinkReceiver};
 use trunkline_actors::messages::{CallerAudio, CallerEvent, CallerSays};
@@ -27,6 +29,8 @@ const FRAME: Duration = Duration::from_millis(FRAME_MS as u64);
 const DATAGRAM: usize = 2_048;
 /// What we send is heard after the way there and the peer's own buffer.
 const HEARD_AFTER: Duration = Duration::from_millis(100);
+/// Datagrams on the port of reports that are looked at in 20 ms: it is open to anybody.
+const REPORTS_A_TICK: usize = 8;
 /// How often the call's record is told how the packets fare.
 const READING: Duration = Duration::from_secs(1);
 
@@ -73,14 +77,14 @@ impl LegTask {
     /// Runs until dialog or line is over.
     pub(super) async fn run(self, mut orders: mpsc::Receiver<LegOrder>) {
         let Self { leg, pair, mut link, line, epoch, record, call, gateway } = self;
+        let _hang_up = HangUp(call, gateway.clone());
         let PortPair { rtp, rtcp, lease: _lease, .. } = pair;
         let sockets = UdpSocket::from_std(rtp).and_then(|rtp| Ok((rtp, UdpSocket::from_std(rtcp)?)));
         let Ok((rtp, rtcp)) = sockets else {
             tracing::error!(call = %record.id, "the media sockets cannot be used");
-            let _ = gateway.send(Command::Bye(call)).await;
             return;
         };
-        let now = Instant::now();
+        let (now, codec) = (Instant::now(), leg.codec());
         let mut media = Media {
             leg,
             rtp,
@@ -88,6 +92,7 @@ impl LegTask {
             line,
             epoch,
             record,
+            silence: vec![codec.silence(); codec.frame_bytes()].into(),
             out: BytesMut::with_capacity(DATAGRAM),
             marks: VecDeque::new(),
             tick: now + FRAME,
@@ -121,8 +126,21 @@ impl LegTask {
             }
         }
         media.goodbye();
-        // The dialog may be gone already.
-        let _ = gateway.send(Command::Bye(call)).await;
+    }
+}
+
+/// Ends the dialog with the media, by a panic too. The dialog may be over already.
+struct HangUp(CallKey, mpsc::Sender<Command>);
+
+impl Drop for HangUp {
+    fn drop(&mut self) {
+        if let Err(error) = self.1.try_send(Command::Bye(self.0)) {
+            let (call, gateway) = (self.0, self.1.clone());
+            // Without a gateway there is no dialog.
+            if let (TrySendError::Full(_), Some(_)) = (error, Arbiter::try_current()) {
+                actix_rt::spawn(async move { gateway.send(Command::Bye(call)).await });
+            }
+        }
     }
 }
 
@@ -133,6 +151,8 @@ struct Media {
     line: Addr<VcStreamActor>,
     epoch: u64,
     record: Arc<CallRecord>,
+    /// 20 ms of it.
+    silence: Bytes,
     out: BytesMut,
     /// Marks, and when what is before each was heard.
     marks: VecDeque<(Instant, String)>,
@@ -209,8 +229,12 @@ impl Media {
         self.tick = if now - self.tick > FRAME { now + FRAME } else { self.tick + FRAME };
         if let Some(payload) = self.leg.pull(now.into_std()) {
             self.audio(payload, now).await;
+        } else if self.leg.is_held() {
+            // Nothing has to come from a caller on hold: he is still there.
+            self.audio(self.silence.clone(), now).await;
         }
-        while let Ok((_, from)) = self.rtcp.try_recv_buf_from(datagram) {
+        for _ in 0..REPORTS_A_TICK {
+            let Ok((_, from)) = self.rtcp.try_recv_buf_from(datagram) else { break };
             self.leg.report_packet(now.into_std(), from, datagram);
             datagram.clear();
         }

@@ -77,6 +77,13 @@ pub(crate) struct Wire {
     connector: TlsConnector,
     /// What the certificates of peers are to be for, where that is not their address.
     names: HashMap<SocketAddr, ServerName<'static>>,
+    accepting: Vec<actix_rt::task::JoinHandle<()>>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.accepting.iter().for_each(actix_rt::task::JoinHandle::abort);
+    }
 }
 
 /// What the stream tasks share; all of them run on one thread.
@@ -100,7 +107,16 @@ impl Wire {
         let (sender, inbox) = mpsc::channel(INBOX);
         let streams =
             Streams { inbox: sender, allowed: allowed.clone(), open: Rc::default(), next: Rc::new(Cell::new(1)) };
-        Self { udp, buffer: vec![0; DATAGRAM], allowed, inbox, streams, connector: tls.into(), names: HashMap::new() }
+        Self {
+            udp,
+            buffer: vec![0; DATAGRAM],
+            allowed,
+            inbox,
+            streams,
+            connector: tls.into(),
+            names: HashMap::new(),
+            accepting: Vec::new(),
+        }
     }
 
     /// The peer is called so, `HOST:PORT`: its certificate has to be for that host.
@@ -112,9 +128,9 @@ impl Wire {
     }
 
     /// Accepts streams from now on, with TLS if there is an acceptor.
-    pub(crate) fn accept(&self, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    pub(crate) fn accept(&mut self, listener: TcpListener, tls: Option<TlsAcceptor>) {
         let streams = self.streams.clone();
-        actix_rt::spawn(async move {
+        self.accepting.push(actix_rt::spawn(async move {
             loop {
                 match listener.accept().await {
                     Ok((stream, peer)) => streams.serve(stream, peer, tls.clone()),
@@ -124,7 +140,7 @@ impl Wire {
                     }
                 }
             }
-        });
+        }));
     }
 
     /// Carries SIP on a stream that is open already, and gives it a number.

@@ -37,6 +37,8 @@ pub struct Leg {
     reporter: Reporter,
     scratch: BytesMut,
     foreign: u64,
+    /// Late packets and concealed ms of the codecs before this one.
+    before: (u64, u64),
 }
 
 /// What the packets are encrypted by.
@@ -110,6 +112,7 @@ impl Leg {
             reporter: Reporter::new(now, unix_time, name, rng),
             scratch: BytesMut::new(),
             foreign: 0,
+            before: (0, 0),
         };
         leg.change(agreed);
         leg
@@ -125,9 +128,17 @@ impl Leg {
         self.hears = agreed.direction.receives();
         if self.spoken != agreed.codec.line() {
             self.spoken = agreed.codec.line();
+            let stats = self.jitter.stats();
+            self.before = (self.before.0 + stats.late, self.before.1 + stats.concealed_ms);
             self.jitter = JitterBuffer::new(self.spoken);
         }
         self.secrets = agreed.keys.as_ref().map(|keys| Secrets::after(self.secrets.take(), keys));
+    }
+
+    /// Whether one side wants to hear or say nothing for now.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        !(self.speaks && self.hears)
     }
 
     /// Frames are of this codec.
@@ -172,12 +183,12 @@ impl Leg {
     /// A datagram on the RTCP port.
     pub fn report_packet(&mut self, now: Instant, from: SocketAddr, datagram: &mut BytesMut) {
         let opened = self.secrets.as_mut().is_none_or(|secrets| secrets.unprotect.unprotect_rtcp(datagram).is_ok());
-        if !self.remote.is_near(from) || !opened {
-            self.foreign += 1;
-            return;
-        }
-        self.remote.reported(from);
-        if self.reporter.take(now, self.sender.ssrc(), datagram).is_err() {
+        let is_theirs = opened
+            && self.remote.admits_reports(now, from)
+            && self.reporter.take(now, self.sender.ssrc(), datagram).is_ok();
+        if is_theirs {
+            self.remote.reported(now, from);
+        } else {
             self.foreign += 1;
         }
     }
@@ -265,14 +276,15 @@ impl Leg {
     pub fn fares(&self) -> Fares {
         let (stats, jitter) = (self.receiver.stats(), self.jitter.stats());
         let expected = (stats.packets + stats.lost).max(1);
-        let missing = stats.lost + jitter.late;
+        let (late, concealed_ms) = (self.before.0 + jitter.late, self.before.1 + jitter.concealed_ms);
+        let missing = stats.lost + late;
         let depth_ms = jitter.depth_ms;
         let round_trip = self.reporter.round_trip().unwrap_or_default();
         Fares {
             received: stats.packets,
             lost: stats.lost,
-            late: jitter.late + stats.duplicates,
-            concealed_ms: jitter.concealed_ms,
+            late: late + stats.duplicates,
+            concealed_ms,
             jitter: Duration::from_micros(stats.jitter_us),
             depth_ms,
             round_trip,

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod agreement;
 mod body;
 mod crypto;
 mod description;
@@ -37,6 +38,7 @@ mod offer;
 
 use trunkline_media::LineCodec;
 
+pub use agreement::{Agreement, BadOffer};
 pub use crypto::{BadCrypto, Crypto};
 pub use description::Description;
 pub use error::{BadAnswer, BadSdp, NoCommonMedia};

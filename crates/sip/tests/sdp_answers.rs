@@ -10,8 +10,8 @@
 
 use proptest::prelude::*;
 use trunkline_sip::sdp::{
-    Answer, BadAnswer, BadSdp, Codec, Description, Direction, LocalMedia, NoCommonMedia, Offer, PayloadTypes, Profile,
-    answer, offer, read, read_answer,
+    Agreed, Agreement, Answer, BadAnswer, BadOffer, BadSdp, Codec, Description, Direction, LocalMedia, NoCommonMedia,
+    Offer, PayloadTypes, Profile, answer, offer, read, read_answer,
 };
 use trunkline_sip::srtp::{FreshKey, Suite};
 
@@ -432,4 +432,52 @@ proptest! {
             prop_assert!(!format!("{why} {why:?}").contains(&secret[..12]), "{}", why);
         }
     }
+}
+
+const SECURE: &str = "m=audio 4000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80";
+
+fn agreement(lines: &str) -> (Agreement, Agreed) {
+    Agreement::answering(&offered(lines), local()).unwrap()
+}
+
+/// Our key is one that was made later.
+fn begins_anew(agreement: &Agreement) -> bool {
+    !agreement.to_sdp().contains(OUR_KEY)
+}
+
+#[test]
+fn our_key_stays_as_long_as_the_peers_does() {
+    let (mut agreement, agreed) = agreement(&format!("{SECURE} {KEY}"));
+    let later = || local_later().fresh_key;
+    let again = agreement.changed(body(&format!("{SECURE} {KEY}\r\na=sendonly")).as_bytes(), later()).unwrap();
+    assert_eq!(again.keys, agreed.keys);
+    assert!(!begins_anew(&agreement), "a hold is no new machine");
+    let moved = agreement.changed(body(&format!("{SECURE} {OTHER_KEY}")).as_bytes(), later()).unwrap();
+    assert!(begins_anew(&agreement));
+    assert_ne!(moved.keys.unwrap().ours, agreed.keys.unwrap().ours);
+}
+
+#[test]
+fn a_hold_is_lifted_by_an_offer_that_the_peer_asks_for() {
+    let (mut agreement, _) = agreement("m=audio 4000 RTP/AVP 8 101\r\na=rtpmap:101 telephone-event/8000");
+    let held = agreement.changed(body("m=audio 4000 RTP/AVP 8\r\na=inactive").as_bytes(), local().fresh_key).unwrap();
+    assert_eq!(held.direction, Direction::Inactive);
+    agreement.offer_again(local().fresh_key);
+    assert!(agreement.to_sdp().contains("a=sendrecv"), "{}", agreement.to_sdp());
+    let agreed = agreement.answered(body("m=audio 4004 RTP/AVP 8").as_bytes()).unwrap();
+    assert_eq!((agreed.direction, agreed.codec), (Direction::SendRecv, Codec::Pcma));
+    assert_eq!(agreed.rtp, Some("192.0.2.7:4004".parse().unwrap()));
+}
+
+#[test]
+fn what_cannot_be_changes_nothing() {
+    let (mut agreement, _) = agreement("m=audio 4000 RTP/AVP 0");
+    let before = agreement.to_sdp();
+    let fresh = || local().fresh_key;
+    let refused = agreement.changed(body("m=audio 4000 RTP/AVP 18").as_bytes(), fresh()).unwrap_err();
+    assert!(matches!(refused, BadOffer::NothingCommon(NoCommonMedia::NoCodec)), "{refused}");
+    let unreadable = agreement.changed(b"v=1", fresh());
+    assert!(matches!(unreadable, Err(BadOffer::Unreadable(_))), "{unreadable:?}");
+    assert!(agreement.answered(body("m=audio 4000 RTP/AVP 18").as_bytes()).is_err());
+    assert_eq!(agreement.to_sdp(), before);
 }

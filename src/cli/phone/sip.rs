@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use trunkline_call::CallId;
-use trunkline_sip::sdp::{self, Agreed, Description, LocalMedia};
+use trunkline_sip::sdp::Agreement;
 use trunkline_sip::ua::Ended;
 
 use self::address::Address;
@@ -70,13 +70,13 @@ async fn converse(
 ) -> Result<PhoneReport, PhoneError> {
     let pair = Ports::new(fastrand::u16(FIRST_RTP_PORT)..=LAST_RTP_PORT).take(line.local);
     let pair = pair.ok_or_else(|| PhoneError::Unreachable { what: "no UDP port is free for media".to_owned() })?;
-    let mut agreement = Agreement::new(local_media(line.local, pair.port, address.is_secure()));
-    line.invite(address, &call_id, agreement.ours.to_sdp());
+    let mut agreement = Agreement::offering(local_media(line.local, pair.port, address.is_secure()));
+    line.invite(address, &call_id, agreement.to_sdp());
     let agreed = match ring(line, interrupt.as_mut()).await?.map(|answer| agreement.answered(&answer)) {
         Some(Ok(agreed)) => agreed,
         unusable => {
             line.hang_up(GOODBYE_TIMEOUT).await;
-            let what = unusable.and_then(Result::err).unwrap_or_else(|| "no SDP".to_owned());
+            let what = unusable.and_then(Result::err).map_or_else(|| "no SDP".to_owned(), |error| error.to_string());
             return Err(PhoneError::Lost { after: Duration::ZERO, what: format!("answered without media: {what}") });
         }
     };
@@ -101,7 +101,7 @@ async fn converse(
                 ticks += 1;
             }
             said = line.next() => {
-                if let Some(ended) = agreement.heard(said, line, &mut media, &mut report) {
+                if let Some(ended) = heard(&mut agreement, said, line, &mut media, &mut report) {
                     break Some(ended);
                 }
             }
@@ -148,60 +148,41 @@ async fn ring(line: &mut Line, mut interrupt: Pin<&mut impl Future<Output = ()>>
     }
 }
 
-/// What has been said about the media.
-struct Agreement {
-    local: LocalMedia,
-    ours: Description,
-}
-
-impl Agreement {
-    fn new(local: LocalMedia) -> Self {
-        let ours = sdp::offer(&local, None);
-        Self { local, ours }
-    }
-
-    fn answered(&self, sdp: &[u8]) -> Result<Agreed, String> {
-        sdp::read_answer(sdp, &self.ours).map_err(|error| error.to_string())
-    }
-
-    /// Takes what the far end says in the call; returns its end.
-    fn heard(
-        &mut self,
-        said: Said,
-        line: &mut Line,
-        media: &mut Media,
-        report: &mut PhoneReport,
-    ) -> Option<(Ended, Option<String>)> {
-        match said {
-            Said::Ended(why, reason) => return Some((why, reason)),
-            Said::Info(info) => report.notes.push(format!("INFO {info}")),
-            Said::Changed(None) => line.answer_change(Ok(self.ours.to_sdp().into())),
-            Said::Changed(Some(sdp)) => match self.changed(&sdp) {
-                Some(agreed) => {
-                    media.leg.change(&agreed);
-                    report.notes.push(format!("media changed: {}", agreed.direction.name()));
-                    line.answer_change(Ok(self.ours.to_sdp().into()));
-                }
-                None => line.answer_change(Err(488)),
-            },
-            // A refresh that was answered with something new.
-            Said::Answered(Some(sdp)) => {
-                if let Ok(agreed) = self.answered(&sdp) {
-                    media.leg.change(&agreed);
-                }
-            }
-            Said::Answered(None) => {}
+/// Takes what the far end says in the call; returns its end.
+fn heard(
+    agreement: &mut Agreement,
+    said: Said,
+    line: &mut Line,
+    media: &mut Media,
+    report: &mut PhoneReport,
+) -> Option<(Ended, Option<String>)> {
+    match said {
+        Said::Ended(why, reason) => return Some((why, reason)),
+        Said::Info(info) => report.notes.push(format!("INFO {info}")),
+        Said::Changed(None) => {
+            agreement.offer_again(fresh_key());
+            line.answer_change(Ok(agreement.to_sdp().into()));
         }
-        None
+        Said::Changed(Some(sdp)) => match agreement.changed(&sdp, fresh_key()) {
+            Ok(agreed) => {
+                media.leg.change(&agreed);
+                report.notes.push(format!("media changed: {}", agreed.direction.name()));
+                line.answer_change(Ok(agreement.to_sdp().into()));
+            }
+            Err(error) => {
+                report.notes.push(format!("media not changed: {error}"));
+                line.answer_change(Err(488));
+            }
+        },
+        // An offer of ours, or a refresh, that was answered with something new.
+        Said::Answered(Some(sdp)) => {
+            if let Ok(agreed) = agreement.answered(&sdp) {
+                media.leg.change(&agreed);
+            }
+        }
+        Said::Answered(None) => {}
     }
-
-    fn changed(&mut self, offer: &[u8]) -> Option<Agreed> {
-        self.local.fresh_key = fresh_key();
-        let offer = sdp::read(offer).ok()?;
-        let answer = sdp::answer(&offer, &self.local, Some(&self.ours)).ok()?;
-        self.ours = answer.description;
-        Some(answer.agreed)
-    }
+    None
 }
 
 const fn meaning(why: Ended) -> &'static str {

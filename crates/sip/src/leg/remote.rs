@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 /// Once the peer's media came from one address, another one is followed only after this much silence: a router or a
 /// border controller has changed its mind.
 const FOLLOWS_AFTER: Duration = Duration::from_secs(2);
+/// The same for reports, which come every few seconds.
+const REPORTS_FOLLOW_AFTER: Duration = Duration::from_secs(15);
 
 /// Where the peer is: what its SDP says, corrected by where its packets come from (symmetric RTP, RFC 4961), as long as
 /// that is in the same network. Nobody else can draw a call's media to himself.
@@ -13,7 +15,7 @@ pub(super) struct Remote {
     rtcp: Option<SocketAddr>,
     /// Where the last packet came from, and when.
     source: Option<(SocketAddr, Instant)>,
-    reports: Option<SocketAddr>,
+    reports: Option<(SocketAddr, Instant)>,
 }
 
 impl Remote {
@@ -33,9 +35,18 @@ impl Remote {
 
     /// Whether a packet of media may be the peer's.
     pub(super) fn admits(&self, now: Instant, from: SocketAddr) -> bool {
-        match self.source {
+        self.follows(self.source, FOLLOWS_AFTER, now, from)
+    }
+
+    /// Whether a report may be the peer's.
+    pub(super) fn admits_reports(&self, now: Instant, from: SocketAddr) -> bool {
+        self.follows(self.reports, REPORTS_FOLLOW_AFTER, now, from)
+    }
+
+    fn follows(&self, known: Option<(SocketAddr, Instant)>, after: Duration, now: Instant, from: SocketAddr) -> bool {
+        match known {
             Some((source, _)) if source == from => true,
-            Some((_, last)) => self.is_near(from) && now.saturating_duration_since(last) >= FOLLOWS_AFTER,
+            Some((_, last)) => self.is_near(from) && now.saturating_duration_since(last) >= after,
             None => self.is_near(from),
         }
     }
@@ -46,12 +57,12 @@ impl Remote {
     }
 
     /// A report was the peer's.
-    pub(super) fn reported(&mut self, from: SocketAddr) {
-        self.reports = Some(from);
+    pub(super) fn reported(&mut self, now: Instant, from: SocketAddr) {
+        self.reports = Some((from, now));
     }
 
     /// Whether an address is in the network that the SDP names.
-    pub(super) fn is_near(&self, from: SocketAddr) -> bool {
+    fn is_near(&self, from: SocketAddr) -> bool {
         self.rtp.is_some_and(|rtp| same_network(rtp.ip(), from.ip()))
     }
 
@@ -62,7 +73,7 @@ impl Remote {
 
     /// Where our reports go.
     pub(super) fn rtcp(&self) -> Option<SocketAddr> {
-        self.rtcp.map(|said| self.reports.unwrap_or(said))
+        self.rtcp.map(|said| self.reports.map_or(said, |(source, _)| source))
     }
 }
 
@@ -103,6 +114,19 @@ mod tests {
         assert!(remote.admits(later, said));
         remote.heard(later, said);
         assert_eq!(remote.rtp(), Some(said));
+    }
+
+    #[test]
+    fn reports_follow_nobody_while_the_peer_sends_his() {
+        let (now, said) = (start(), address("192.0.2.7:4001"));
+        let mut remote = Remote::new(Some(address("192.0.2.7:4000")), Some(said));
+        remote.reported(now, said);
+        let neighbour = address("192.0.2.8:4001");
+        let seconds = |seconds| now + Duration::from_secs(seconds);
+        assert!(!remote.admits_reports(seconds(6), neighbour), "a report is due every five seconds");
+        assert!(remote.admits_reports(seconds(6), said));
+        assert!(remote.admits_reports(seconds(15), neighbour));
+        assert_eq!(remote.rtcp(), Some(said));
     }
 
     #[test]
