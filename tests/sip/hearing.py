@@ -32,7 +32,7 @@ def longest_gap(sent, heard, lag):
 
 
 def moves(sent, heard, lag):
-    """How often the delay changes by more than 1 ms between half seconds of speech; a jitter buffer's may, in pauses."""
+    """How often the delay changes by over 1 ms between half seconds of speech; a jitter buffer's may, in pauses."""
     padded = np.pad(heard, quality.WINDOW + quality.SEARCH)
     start = lag + quality.WINDOW
     offsets = []

@@ -220,7 +220,7 @@ class Clock:
 
 
 def clock_of(audio):
-    """The sender's clock by the kernel's times of arrival: the slope of the whole run, which one late packet leaves alone."""
+    """The sender's clock by the kernel's times of arrival: the slope of the whole run, which no late packet bends."""
     steps = [
         (after.timestamp - before.timestamp) & 0xFFFFFFFF
         for before, after in zip(audio, audio[1:])
