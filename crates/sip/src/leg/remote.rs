@@ -2,7 +2,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Once the peer's media came from one address, another one is followed only after this much silence: a router or a
-/// border controller has changed its mind.
+/// border controller has changed its mind. The address that its SDP names needs no such wait: a peer that has moved is
+/// heard at once, whoever still sends from where it was.
 const FOLLOWS_AFTER: Duration = Duration::from_secs(2);
 /// The same for reports, which come every few seconds.
 const REPORTS_FOLLOW_AFTER: Duration = Duration::from_secs(15);
@@ -35,17 +36,24 @@ impl Remote {
 
     /// Whether a packet of media may be the peer's.
     pub(super) fn admits(&self, now: Instant, from: SocketAddr) -> bool {
-        self.follows(self.source, FOLLOWS_AFTER, now, from)
+        self.follows(self.source, self.rtp, FOLLOWS_AFTER, now, from)
     }
 
     /// Whether a report may be the peer's.
     pub(super) fn admits_reports(&self, now: Instant, from: SocketAddr) -> bool {
-        self.follows(self.reports, REPORTS_FOLLOW_AFTER, now, from)
+        self.follows(self.reports, self.rtcp, REPORTS_FOLLOW_AFTER, now, from)
     }
 
-    fn follows(&self, known: Option<(SocketAddr, Instant)>, after: Duration, now: Instant, from: SocketAddr) -> bool {
+    fn follows(
+        &self,
+        known: Option<(SocketAddr, Instant)>,
+        said: Option<SocketAddr>,
+        after: Duration,
+        now: Instant,
+        from: SocketAddr,
+    ) -> bool {
         match known {
-            Some((source, _)) if source == from => true,
+            Some((source, _)) if source == from || said == Some(from) => true,
             Some((_, last)) => self.is_near(from) && now.saturating_duration_since(last) >= after,
             None => self.is_near(from),
         }
@@ -109,11 +117,28 @@ mod tests {
         assert!(remote.admits(now, behind_nat));
         remote.heard(now, behind_nat);
         assert_eq!(remote.rtp(), Some(behind_nat));
-        assert!(!remote.admits(now + Duration::from_millis(20), said), "two who speak at once: the first goes on");
+        let neighbour = address("192.0.2.100:61000");
+        assert!(!remote.admits(now + Duration::from_millis(20), neighbour), "two who speak at once: the first goes on");
         let later = now + FOLLOWS_AFTER;
-        assert!(remote.admits(later, said));
-        remote.heard(later, said);
+        assert!(remote.admits(later, neighbour));
+        remote.heard(later, neighbour);
+        assert_eq!(remote.rtp(), Some(neighbour));
+    }
+
+    #[test]
+    fn who_sends_on_from_where_the_peer_was_does_not_hold_its_media_up() {
+        let (now, before, said) = (start(), address("192.0.2.7:4000"), address("192.0.2.7:5000"));
+        let mut remote = Remote::new(Some(before), None);
+        remote.heard(now, before);
+        remote.change(Some(said), None);
         assert_eq!(remote.rtp(), Some(said));
+        // Still under way.
+        assert!(remote.admits(now, before));
+        remote.heard(now, before);
+        assert!(remote.admits(now, said));
+        remote.heard(now, said);
+        assert_eq!(remote.rtp(), Some(said));
+        assert!(!remote.admits(now, before));
     }
 
     #[test]
