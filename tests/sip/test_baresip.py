@@ -104,11 +104,11 @@ class Parrot(Telephones):
         telephone = baresip.Telephone(self.uri(stand.ECHO), microphone)
         self.addCleanup(telephone.forget)
 
-        def call():
+        def with_media():
             return next((call for call in self.trunkline.calls(ended=False) if call["down"]["frames"] > 50), None)
 
         try:
-            call_id = service.wait_for(call, 20, "a call with media")["callId"]
+            call_id = service.wait_for(with_media, 20, "a call with media")["callId"]
         except RuntimeError as error:
             raise AssertionError(f"{error}; baresip says:\n{telephone.said()[-3_000:]}") from error
 
@@ -119,8 +119,10 @@ class Parrot(Telephones):
             telephone.press(key)
             service.wait_for(lambda number=number: len(keys()) >= number, 10, f"key {key}")
         telephone.close()
-        self.trunkline.ended(call_id)
+        call = self.trunkline.ended(call_id)
         self.assertEqual(keys(), ["5", "#"])
+        # It sends keys between its sound, each packet with the time at which the key went down: that is no jitter.
+        self.assertLess(call["rtp"]["jitterMs"], 3)
 
 
 class Secret(Telephones):
