@@ -40,7 +40,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(600);
 /// What gives each worker that asks the one caller of these tools it has.
 ///
 /// # Errors
-/// [`TlsSetupError`].
+/// If TLS cannot be set up.
 pub fn factory(settings: &[HttpToolSettings]) -> Result<ToolFactory, TlsSetupError> {
     thread_local! {
         static CALLER: RefCell<Option<Rc<HttpTools>>> = const { RefCell::new(None) };

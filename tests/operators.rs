@@ -28,7 +28,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 fn check_shape(call: &Value) {
     let wanted = |words: &'static str| words.split_whitespace().collect::<BTreeSet<_>>();
     let all = "callId transactionId smaTransactionId state direction from to route link startedAt durationMs endReason up down \
-               model bridge fallback";
+               model bridge fallback rtp";
     assert_eq!(keys(call), wanted(all));
     assert_eq!(keys(&call["up"]), wanted("frames fps dropped queuedMs"));
     assert_eq!(keys(&call["down"]), wanted("frames fps dropped queuedMs underruns"));
@@ -38,6 +38,8 @@ fn check_shape(call: &Value) {
     assert_eq!(keys(&call["bridge"]["upMs"]), wanted("p50 p99"));
     assert_eq!(keys(&call["bridge"]["downMs"]), wanted("p50 p99"));
     assert_eq!(keys(&call["fallback"]), wanted("state entered prompts"));
+    // Only a call by SIP has one.
+    assert_eq!(call["rtp"], Value::Null);
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ fn a_stray_packet_changes_nothing_and_two_in_a_row_are_a_new_stream() {
 }
 
 #[test]
-fn loss_is_told_per_interval_in_256ths() {
+fn loss_is_told_per_interval_in_parts_of_256() {
     let mut receiver = Receiver::new();
     assert_eq!(receiver.report(), None);
     (0..100).filter(|n| n % 4 != 3).for_each(|n| _ = take(&mut receiver, n));

@@ -214,10 +214,10 @@ fn a_value_cannot_begin_a_header_of_its_own() {
 
 #[test]
 fn bytes_that_are_no_utf8_are_kept() {
-    let bytes = options("Subject: caf?\r\n", "").replace("From: <", "From: \"Jos?\" <").into_bytes();
+    let bytes = options("Subject: ol?\r\n", "").replace("From: <", "From: \"Jos?\" <").into_bytes();
     let bytes: Vec<u8> = bytes.into_iter().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect();
     let message = Message::parse(&bytes.clone().into()).unwrap();
-    assert_eq!(message.value(Name::Subject), Some(&b"caf\xe9"[..]));
+    assert_eq!(message.value(Name::Subject), Some(&b"ol\xe9"[..]));
     assert_eq!(message.from().unwrap().display.as_deref(), Some("Jos\u{fffd}"));
     assert!(message.to_bytes().starts_with(&bytes[..bytes.len() - 2]), "written back as it came");
 }
