@@ -123,6 +123,18 @@ impl Usage {
         (self.starved_s - earlier.starved_s).max(0.0) * 1_000.0
     }
 
+    /// Of a process and all that descend from it.
+    pub fn of_tree(pid: u32) -> Self {
+        let mut total = Self::of(pid);
+        for child in children(pid) {
+            let child = Self::of_tree(child);
+            total.cpu_s += child.cpu_s;
+            total.starved_s += child.starved_s;
+            total.resident_kib += child.resident_kib;
+        }
+        total
+    }
+
     /// As far as the kernel tells; zeros for a process that is gone.
     pub fn of(pid: u32) -> Self {
         Self {
@@ -131,6 +143,12 @@ impl Usage {
             resident_kib: resident_kib(pid).unwrap_or_default(),
         }
     }
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn cpu_s(pid: u32) -> Option<f64> {

@@ -17,7 +17,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use trunkline_media::{FRAME_MS, LineCodec, g711};
 
-use super::{Measures, VERY_LATE};
+use crate::measures::{Measures, VERY_LATE};
 
 pub const TICK: Duration = Duration::from_millis(FRAME_MS as u64);
 /// How long the service may take over answering a call, and over ending it.

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::caller::Seen;
-use super::process::Usage;
-use super::watch::{Loss, Lost, Sample, Watched, number};
-use super::{Measures, VERY_LATE};
+use crate::caller::Seen;
+use crate::measures::{Measures, VERY_LATE};
+use crate::rig::process::Usage;
+use crate::rig::admin::number;
+use crate::watch::{Loss, Lost, Sample, Watched};
 
 /// Losses and failures shown one by one; the rest is counted.
 const SHOWN: usize = 20;

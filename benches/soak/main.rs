@@ -10,7 +10,12 @@
     reason = "a program of its own: prints, reads the real clock, and carries no call that sleeping could hurt"
 )]
 
+mod caller;
+mod measures;
+mod report;
+#[path = "../rig/mod.rs"]
 mod rig;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,16 +23,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use rig::caller::{self, Order, Script, Seen, TICK};
+use caller::{Order, Script, Seen, TICK};
+use measures::Measures;
+use report::{Outcome, Report};
+use rig::Trouble;
 use rig::process::Process;
-use rig::report::{Outcome, Report};
-use rig::watch::{self, Target, Watch};
-use rig::{Measures, Trouble};
+use watch::{Target, Watch};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 /// What every caller says: the words of `trunkline demo`, a WAV file in PCMU.
-const HELLO: &[u8] = include_bytes!("../src/cli/demo/hello_8k.wav");
+const HELLO: &[u8] = include_bytes!("../../src/cli/demo/hello_8k.wav");
 
 /// Many calls at once through the built service, on this machine's loopback only.
 #[derive(Debug, Parser)]
@@ -167,7 +173,7 @@ fn run(args: &Args) -> Result<Report, Trouble> {
     let mut watched = watch.stop()?;
     let at = watched.samples.last().map_or(Duration::ZERO, |sample| sample.at);
     let ended = watched.look(&target, at + Duration::from_secs(1), "/admin/calls?state=ended");
-    let metrics = watch::get(admin, "/metrics")?;
+    let metrics = rig::admin::get(admin, "/metrics")?;
     service.stop()?;
     sim.stop()?;
     let ramp = args.ramp();

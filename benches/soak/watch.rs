@@ -1,8 +1,7 @@
 //! Watches the service while it carries the load: its own word once a second, and the kernel's.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -10,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::process::{Usage, machine_busy_s};
-use super::{Measures, Trouble};
+use crate::measures::Measures;
+use crate::rig::Trouble;
+use crate::rig::admin::{calls, number};
+use crate::rig::process::{Usage, machine_busy_s};
 
 const EVERY: Duration = Duration::from_secs(1);
-const HTTP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who is watched.
 #[derive(Clone)]
@@ -76,11 +76,6 @@ impl Loss {
         };
         number(call, path)
     }
-}
-
-/// A number of a CALL; 0 where it is missing.
-pub fn number(call: &Value, path: &str) -> u64 {
-    call.pointer(path).and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// Something was lost between two looks.
@@ -187,32 +182,5 @@ impl Watched {
         }
         self.samples.push(sample);
         calls
-    }
-}
-
-fn calls(admin: SocketAddr, path: &str) -> Result<Vec<Value>, Trouble> {
-    let body: Value = serde_json::from_str(&get(admin, path)?).map_err(|error| Trouble(format!("{path}: {error}")))?;
-    match body {
-        Value::Object(mut body) => match body.remove("calls") {
-            Some(Value::Array(calls)) => Ok(calls),
-            _ => Err(Trouble(format!("{path}: no calls in the answer"))),
-        },
-        _ => Err(Trouble(format!("{path}: no object in the answer"))),
-    }
-}
-
-/// One request on a connection of its own; the answer's body.
-pub fn get(admin: SocketAddr, path: &str) -> Result<String, Trouble> {
-    let trouble = |what: &dyn std::fmt::Display| Trouble(format!("GET {path}: {what}"));
-    let mut socket = TcpStream::connect_timeout(&admin, HTTP_PATIENCE).map_err(|error| trouble(&error))?;
-    socket.set_read_timeout(Some(HTTP_PATIENCE)).map_err(|error| trouble(&error))?;
-    // HTTP/1.0: the answer ends with the connection, in one piece.
-    write!(socket, "GET {path} HTTP/1.0\r\nHost: {admin}\r\n\r\n").map_err(|error| trouble(&error))?;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).map_err(|error| trouble(&error))?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| trouble(&"no answer"))?;
-    match head.split(' ').nth(1) {
-        Some("200") => Ok(body.to_owned()),
-        _ => Err(trouble(&head.lines().next().unwrap_or_default())),
     }
 }

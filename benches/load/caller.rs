@@ -1,0 +1,170 @@
+//! One telephone: a frame every 20 ms on an absolute clock, whatever comes back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio::time::{self, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::board::Board;
+use crate::carrier::{Carrier, Heard};
+use crate::script::{self, Sounds, TICK, Tick};
+
+/// How long the bridge may take over answering a call, and over ending it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where, when and what.
+pub struct Order {
+    pub bridge: SocketAddr,
+    pub carrier: Carrier,
+    pub number: u32,
+    pub barges: bool,
+    pub start: time::Instant,
+    pub end: time::Instant,
+    pub board: Arc<Board>,
+    pub sounds: Arc<Sounds>,
+}
+
+/// Calls, speaks until the end, hangs up. Why it was no good, if it was none.
+pub async fn call(order: Order) -> Result<(), String> {
+    time::sleep_until(order.start).await;
+    let socket = match timeout(PATIENCE, dial(&order)).await {
+        Ok(socket) => socket?,
+        Err(_) => return Err("the call was not answered in 10 s".to_owned()),
+    };
+    let mut caller = Caller { socket, heard: order.carrier.ear(), order, answer_ms: None, last: None };
+    caller.talk().await?;
+    timeout(PATIENCE, caller.hang_up()).await.map_err(|_| "no close within 10 s of hanging up".to_owned())?
+}
+
+async fn dial(order: &Order) -> Result<WebSocketStream<TcpStream>, String> {
+    let socket = TcpStream::connect(order.bridge).await.map_err(|error| format!("connect: {error}"))?;
+    socket.set_nodelay(true).map_err(|error| format!("connect: {error}"))?;
+    let url = format!("ws://{}{}", order.bridge, order.carrier.path(order.number));
+    let upgraded = tokio_tungstenite::client_async(url, socket).await;
+    let mut socket = upgraded.map_err(|error| format!("upgrade: {error}"))?.0;
+    for text in order.carrier.greeting(order.number) {
+        socket.send(Message::text(text)).await.map_err(|error| format!("upgrade: {error}"))?;
+    }
+    Ok(socket)
+}
+
+struct Caller {
+    order: Order,
+    socket: WebSocketStream<TcpStream>,
+    heard: Box<dyn Heard>,
+    /// What was heard of the answer to the last turn; `None` once it was interrupted, and before the first.
+    answer_ms: Option<u64>,
+    /// When the last frame of the answer came.
+    last: Option<Instant>,
+}
+
+impl Caller {
+    async fn talk(&mut self) -> Result<(), String> {
+        let started = time::Instant::now();
+        let mut due = started;
+        let mut clock = Box::pin(time::sleep_until(due));
+        for tick in 0_u32.. {
+            if due >= self.order.end {
+                return Ok(());
+            }
+            clock.as_mut().reset(due);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut clock => break,
+                    message = self.socket.next() => self.message(message).await?,
+                }
+            }
+            self.speak(tick, due.into_std()).await?;
+            due = started + TICK * (tick + 1);
+        }
+        Ok(())
+    }
+
+    async fn speak(&mut self, tick: u32, due: Instant) -> Result<(), String> {
+        let Order { number, board, sounds, carrier, .. } = &self.order;
+        let now = Instant::now();
+        board.ticked(now.saturating_duration_since(due));
+        let tick = (tick, script::at(*number, tick, self.order.barges));
+        if let Tick::Onset { barge } = tick.1 {
+            if !barge && let Some(heard_ms) = self.answer_ms {
+                board.completed(heard_ms);
+            }
+            board.speaks(*number, due, barge);
+        }
+        for message in self.heard.due(now) {
+            self.socket.feed(message).await.map_err(|error| format!("cut off: {error}"))?;
+        }
+        let frame = carrier.frame(*number, tick.0, sounds.frame(tick.1));
+        self.socket.send(frame).await.map_err(|error| format!("cut off: {error}"))
+    }
+
+    async fn message(
+        &mut self,
+        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
+    ) -> Result<(), String> {
+        let now = Instant::now();
+        let Order { number, board, .. } = &self.order;
+        match message {
+            Some(Ok(message @ (Message::Binary(_) | Message::Text(_)))) => {
+                let Some(event) = self.heard.message(&message, now)? else { return Ok(()) };
+                match event {
+                    Event::Sound { ms, is_loud: true } => {
+                        if board.hears(*number, now) {
+                            (self.answer_ms, self.last) = (Some(0), None);
+                        }
+                        if let Some(heard) = &mut self.answer_ms {
+                            *heard += ms;
+                        }
+                        if let Some(last) = self.last.replace(now) {
+                            board.record(&board.measures.spacing, now.saturating_duration_since(last));
+                        }
+                    }
+                    Event::Sound { .. } => {}
+                    Event::Clear { unheard_ms } => {
+                        let heard_ms = self.answer_ms.unwrap_or_default().saturating_sub(unheard_ms);
+                        board.cleared(*number, now, heard_ms);
+                        (self.answer_ms, self.last) = (None, None);
+                    }
+                    Event::Over => return Err("ended by the bridge".to_owned()),
+                }
+                Ok(())
+            }
+            Some(Ok(Message::Close(_))) | None => Err("hung up on by the bridge".to_owned()),
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(format!("broken line: {error}")),
+        }
+    }
+
+    async fn hang_up(&mut self) -> Result<(), String> {
+        for text in self.order.carrier.farewell(self.order.number) {
+            let _ = self.socket.send(Message::text(text)).await;
+        }
+        if self.order.carrier.closes_itself() {
+            let _ = self.socket.close(None).await;
+        }
+        while let Some(Ok(_)) = self.socket.next().await {}
+        Ok(())
+    }
+}
+
+/// What a message of the bridge's is to a caller.
+pub enum Event {
+    /// So much sound.
+    Sound { ms: u64, is_loud: bool },
+    /// Forget what is queued; so much of what came was not heard yet.
+    Clear { unheard_ms: u64 },
+    /// The bridge says goodbye.
+    Over,
+}
+
+/// A frame as bytes that several messages share.
+pub fn binary(frame: &[u8]) -> Message {
+    Message::Binary(Bytes::copy_from_slice(frame))
+}
