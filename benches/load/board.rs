@@ -52,7 +52,6 @@ pub struct Counts {
 struct Turn {
     /// When the turn's first frame was due.
     due: Option<Instant>,
-    barge: bool,
     /// When the model sent the first audio of its answer.
     first_delta: Option<Instant>,
     /// Until the caller hears the first frame, or `clear`.
@@ -128,7 +127,7 @@ impl Board {
     pub fn speaks(&self, number: u32, due: Instant, barge: bool) {
         self.turn(number, |turn| {
             let (heard_ms, truncated_ms) = if barge { (None, None) } else { (turn.heard_ms, turn.truncated_ms) };
-            *turn = Turn { due: Some(due), barge, waits_for_clear: barge, heard_ms, truncated_ms, ..Turn::default() };
+            *turn = Turn { due: Some(due), waits_for_clear: barge, heard_ms, truncated_ms, ..Turn::default() };
         });
         self.count(if barge { &self.counts.barges } else { &self.counts.turns }, 1);
     }

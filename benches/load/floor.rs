@@ -73,7 +73,15 @@ async fn call(socket: TcpStream, kind: Kind, model: SocketAddr) -> Result<(), Er
     let audio = format!(r#"{{"input":{{"format":{format}}},"output":{{"format":{format}}}}}"#);
     let update = format!(r#"{{"type":"session.update","session":{{"type":"realtime","audio":{audio}}}}}"#);
     model.send(Message::text(update)).await?;
-    let relay = Relay { kind, caller, model, stream: String::new(), wide: Vec::new(), queue: VecDeque::new(), item_ends: false };
+    let relay = Relay {
+        kind,
+        caller,
+        model,
+        stream: String::new(),
+        wide: Vec::new(),
+        queue: VecDeque::new(),
+        item_ends: false,
+    };
     relay.run().await
 }
 
@@ -91,27 +99,32 @@ struct Relay {
 
 impl Relay {
     async fn run(mut self) -> Result<(), Error> {
-        let mut due = Instant::now();
+        let mut clock = Box::pin(sleep_until(Instant::now()));
         loop {
             let plays = !self.queue.is_empty();
             tokio::select! {
+                biased;
+                () = &mut clock, if plays => {
+                    self.play().await?;
+                    let due = clock.deadline() + TICK;
+                    clock.as_mut().reset(due);
+                }
                 message = self.caller.next() => match message.transpose()? {
                     Some(message) if self.up(&message).await? => {}
                     _ => return self.end().await,
                 },
                 message = self.model.next() => match message.transpose()? {
-                    Some(Message::Text(text)) => self.down(&text).await?,
+                    Some(Message::Text(text)) => {
+                        self.down(&text).await?;
+                        // The first frame of an answer need not wait for a timer.
+                        if !plays && !self.queue.is_empty() {
+                            self.play().await?;
+                            clock.as_mut().reset(Instant::now() + TICK);
+                        }
+                    }
                     Some(_) => {}
                     None => return self.end().await,
                 },
-                () = sleep_until(due), if plays => {
-                    self.play().await?;
-                    due += TICK;
-                    continue;
-                }
-            }
-            if !plays && !self.queue.is_empty() {
-                due = Instant::now();
             }
         }
     }

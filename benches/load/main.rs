@@ -17,10 +17,11 @@ mod board;
 mod caller;
 mod carrier;
 mod floor;
+mod html;
 mod model;
+mod report;
 #[path = "../rig/mod.rs"]
 mod rig;
-mod report;
 mod run;
 mod script;
 
@@ -31,7 +32,9 @@ use args::{Args, Command};
 fn main() -> ExitCode {
     let outcome = match Args::read() {
         Command::Nothing => return ExitCode::SUCCESS,
-        Command::Floor { kind, model } => floor::run(kind, model).map_err(|error| rig::Trouble(error.to_string())).map(|()| true),
+        Command::Floor { kind, model } => {
+            floor::run(kind, model).map_err(|error| rig::Trouble(error.to_string())).map(|()| true)
+        }
         Command::Load(args) => run::all(&args),
     };
     match outcome {

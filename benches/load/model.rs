@@ -196,8 +196,11 @@ impl Session {
                     self.board.truncated(number, ms);
                 }
                 let item = event.pointer("/item_id").cloned();
-                self.tell("conversation.item.truncated", json!({"item_id": item, "content_index": 0, "audio_end_ms": ms}))
-                    .await
+                self.tell(
+                    "conversation.item.truncated",
+                    json!({"item_id": item, "content_index": 0, "audio_end_ms": ms}),
+                )
+                .await
             }
             _ => Ok(()),
         }
@@ -244,11 +247,15 @@ impl Session {
         self.tell("input_audio_buffer.speech_started", json!({"audio_start_ms": 0, "item_id": user})).await?;
         self.tell("input_audio_buffer.speech_stopped", json!({"audio_end_ms": 0, "item_id": user})).await?;
         self.tell("input_audio_buffer.committed", json!({"item_id": user, "previous_item_id": null})).await?;
-        let response = json!({"id": self.response(), "object": "realtime.response", "status": "in_progress", "output": []});
+        let response =
+            json!({"id": self.response(), "object": "realtime.response", "status": "in_progress", "output": []});
         self.tell("response.created", json!({"response": response})).await?;
         let item = self.message("in_progress");
-        self.tell("response.output_item.added", json!({"response_id": self.response(), "output_index": 0, "item": item}))
-            .await?;
+        self.tell(
+            "response.output_item.added",
+            json!({"response_id": self.response(), "output_index": 0, "item": item}),
+        )
+        .await?;
         let part = json!({"type": "audio", "transcript": ""});
         self.tell("response.content_part.added", self.content(json!({"part": part}))).await?;
         self.board.answers(number);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::board::Board;
+use crate::html;
 use crate::rig::process::Usage;
 use crate::rig::{Spread, Trouble, admin};
 use crate::run::{Bridge, Window};
@@ -19,6 +20,7 @@ const SHOWN: usize = 10;
 /// Quantiles of a distribution in ms; `None` where nothing was measured.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quantiles {
+    count: u64,
     pub p50: Option<f64>,
     pub p99: Option<f64>,
     pub max: Option<f64>,
@@ -27,11 +29,11 @@ pub struct Quantiles {
 impl Quantiles {
     fn of(spread: &Spread) -> Self {
         let at = |quantile| spread.quantile_ms(quantile);
-        Self { p50: at(0.5), p99: at(0.99), max: at(1.0) }
+        Self { count: spread.count(), p50: at(0.5), p99: at(0.99), max: at(1.0) }
     }
 
     fn json(self) -> Value {
-        json!({"p50": self.p50, "p99": self.p99, "max": self.max})
+        json!({"count": self.count, "p50": self.p50, "p99": self.p99, "max": self.max})
     }
 
     fn shown(self) -> String {
@@ -49,6 +51,8 @@ pub struct Figures {
     pub rss_mib: f64,
     pub rss_mib_per_call: f64,
     own_cpu: f64,
+    /// Time that the bridge's threads were ready and had no core, in ms a second.
+    starved: f64,
     /// The callers' clock was not kept: what was measured is the generator.
     pub refused: bool,
     failures: Vec<String>,
@@ -57,9 +61,11 @@ pub struct Figures {
     underruns: u64,
     up: Quantiles,
     down: Quantiles,
-    turn: Quantiles,
+    pub turn: Quantiles,
     clear: Quantiles,
     spacing: Quantiles,
+    /// Percentile and ms.
+    pub spacing_curve: Vec<(f64, f64)>,
     truncation: Quantiles,
     lateness: Quantiles,
     completeness: Option<f64>,
@@ -96,6 +102,7 @@ impl Figures {
             rss_mib: mib(window.bridge.1.resident_kib),
             rss_mib_per_call: mib(window.bridge.1.resident_kib.saturating_sub(base.resident_kib)) / f64::from(calls),
             own_cpu: cpu(window.own),
+            starved: (window.bridge.1.starved_s - window.bridge.0.starved_s) / seconds * 1_000.0,
             refused: lateness.p99.is_none_or(|ms| ms > LATEST_MS),
             failures,
             dropped: total("/up/dropped") + total("/down/dropped"),
@@ -105,6 +112,12 @@ impl Figures {
             turn: Quantiles::of(&measures.turn),
             clear: Quantiles::of(&measures.clear),
             spacing: Quantiles::of(&measures.spacing),
+            spacing_curve: (0..=100_u32)
+                .filter_map(|percent| {
+                    let percent = f64::from(percent);
+                    Some((percent, measures.spacing.quantile_ms(percent / 100.0)?))
+                })
+                .collect(),
             truncation: Quantiles::of(&measures.truncation),
             lateness,
             completeness: share(count(&counts.heard_ms), count(&counts.sent_ms)),
@@ -133,7 +146,7 @@ impl Figures {
             "up_ms": self.up.json(), "down_ms": self.down.json(), "turn_ms": self.turn.json(), "clear_ms": self.clear.json(),
             "spacing_ms": self.spacing.json(), "truncation_error_ms": self.truncation.json(),
             "completeness_percent": self.completeness, "appended_percent": self.appended,
-            "dropped": self.dropped, "underruns": self.underruns, "turns": self.turns, "answers": self.answers,
+            "starved_ms_per_s": self.starved, "dropped": self.dropped, "underruns": self.underruns, "turns": self.turns, "answers": self.answers,
             "barges": self.barges, "clears": self.clears, "truncations": self.truncations,
             "generator": {"cpu_percent": self.own_cpu, "lateness_ms": self.lateness.json()},
         })
@@ -155,6 +168,7 @@ impl Figures {
             ("turns, answers", format!("{}, {}", self.turns + self.barges, self.answers)),
             ("barge-ins, clears, truncations", format!("{}, {}, {}", self.barges, self.clears, self.truncations)),
             ("dropped, underruns", format!("{}, {}", self.dropped, self.underruns)),
+            ("waited for a core", format!("{:.1} ms a second", self.starved)),
             ("failed calls", self.failures.len().to_string()),
             ("generator late", self.lateness.shown()),
             ("generator's CPU", format!("{:.1} % of a core", self.own_cpu)),
@@ -198,11 +212,8 @@ impl Report {
                 continue;
             }
             let ratio = |ours: Option<f64>, floor: Option<f64>| ours.zip(floor).map_or(f64::NAN, |(a, b)| a / b);
-            let ratios = [
-                ours.cpu / floor.cpu,
-                ratio(ours.turn.p50, floor.turn.p50),
-                ratio(ours.turn.p99, floor.turn.p99),
-            ];
+            let ratios =
+                [ours.cpu / floor.cpu, ratio(ours.turn.p50, floor.turn.p50), ratio(ours.turn.p99, floor.turn.p99)];
             match all.iter_mut().find(|(calls, _)| *calls == ours.calls) {
                 Some((_, list)) => list.push(ratios),
                 None => all.push((ours.calls, vec![ratios])),
@@ -255,6 +266,6 @@ impl Report {
     }
 
     pub fn html(&self) -> Result<String, Trouble> {
-        Ok(format!("<pre>{}</pre>", self.table()))
+        html::page(&self.title, &self.table(), &self.figures)
     }
 }

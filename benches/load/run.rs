@@ -1,5 +1,6 @@
 //! One measurement after the other: the bridge, its callers and its model, for as long as was asked.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,7 +49,7 @@ impl Bridge {
 /// Measures all that was asked for and reports; whether nothing failed.
 pub fn all(args: &Args) -> Result<bool, Trouble> {
     let logs = logs();
-    std::fs::create_dir_all(&logs).map_err(|error| Trouble(format!("{}: {error}", logs.display())))?;
+    fs::create_dir_all(&logs).map_err(|error| Trouble(format!("{}: {error}", logs.display())))?;
     let mut report = Report::new(args);
     let bridge = if args.target.is_some() { Bridge::Target } else { Bridge::Service };
     for calls in &args.calls {
@@ -81,7 +82,8 @@ fn find_limit(args: &Args, bridge: Bridge, report: &mut Report) -> Result<(), Tr
     let mut calls = args.calls.iter().copied().max().unwrap_or(1);
     while bad.is_none_or(|bad: u32| f64::from(bad) > f64::from(good) * LIMIT_EXACT && bad > good + 1) {
         let figures = measure(args, bridge, calls)?;
-        let is_good = figures.is_good() && !figures.refused && figures.turn_p99_ms().is_some_and(|ms| ms <= LIMIT_TURN_MS);
+        let is_good =
+            figures.is_good() && !figures.refused && figures.turn_p99_ms().is_some_and(|ms| ms <= LIMIT_TURN_MS);
         eprintln!("{calls} calls: {}", if is_good { "fine" } else { "too many" });
         report.add(figures);
         if is_good {
@@ -100,7 +102,7 @@ fn logs() -> PathBuf {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Trouble> {
-    std::fs::write(path, format!("{text}\n")).map_err(|error| Trouble(format!("{}: {error}", path.display())))
+    fs::write(path, format!("{text}\n")).map_err(|error| Trouble(format!("{}: {error}", path.display())))
 }
 
 /// A bridge that runs.
@@ -155,7 +157,7 @@ fn measure(args: &Args, which: Bridge, calls: u32) -> Result<Figures, Trouble> {
     let board = Arc::new(Board::new(calls)?);
     let model = model::serve(args.model, Arc::clone(&board))?;
     let running = start(args, which, model.addr, calls)?;
-    let base = Usage::of_tree(running.pid);
+    let base = of_tree(running.pid);
     let begin = Instant::now() + Duration::from_millis(300);
     // Everybody has said a number and had an answer.
     let from = begin + args.ramp(calls) + REGISTERED + EVERY;
@@ -198,7 +200,7 @@ fn watch(board: &Board, pid: u32, (begin, from, until): (Instant, Instant, Insta
             bar.set_position(begin.elapsed().as_secs());
         }
     };
-    let usage = || (Usage::of_tree(pid), Usage::of(std::process::id()), Instant::now());
+    let usage = || (of_tree(pid), Usage::of(std::process::id()), Instant::now());
     wait(from);
     board.measure(true);
     let (bridge, own, opened) = usage();
@@ -250,4 +252,22 @@ fn place_calls(
         time::sleep(Duration::from_millis(300)).await;
         Ok(failures)
     })
+}
+
+/// What a process and all that descend from it have used.
+fn of_tree(pid: u32) -> Usage {
+    let mut total = Usage::of(pid);
+    for child in children(pid) {
+        let child = of_tree(child);
+        total.cpu_s += child.cpu_s;
+        total.starved_s += child.starved_s;
+        total.resident_kib += child.resident_kib;
+    }
+    total
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }

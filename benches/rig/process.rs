@@ -14,7 +14,7 @@ use super::Trouble;
 /// How long a process may take to listen, and to end when asked.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Units of CPU time in /proc: `USER_HZ`, 100 on every Linux.
-const TICKS_PER_S: f64 = 100.0;
+pub const TICKS_PER_S: f64 = 100.0;
 
 /// A child of ours. Ended when dropped.
 pub struct Process {
@@ -118,23 +118,6 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Time without a CPU since an earlier look.
-    pub fn starved_ms_since(self, earlier: Self) -> f64 {
-        (self.starved_s - earlier.starved_s).max(0.0) * 1_000.0
-    }
-
-    /// Of a process and all that descend from it.
-    pub fn of_tree(pid: u32) -> Self {
-        let mut total = Self::of(pid);
-        for child in children(pid) {
-            let child = Self::of_tree(child);
-            total.cpu_s += child.cpu_s;
-            total.starved_s += child.starved_s;
-            total.resident_kib += child.resident_kib;
-        }
-        total
-    }
-
     /// As far as the kernel tells; zeros for a process that is gone.
     pub fn of(pid: u32) -> Self {
         Self {
@@ -143,12 +126,6 @@ impl Usage {
             resident_kib: resident_kib(pid).unwrap_or_default(),
         }
     }
-}
-
-fn children(pid: u32) -> Vec<u32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
 }
 
 fn cpu_s(pid: u32) -> Option<f64> {
@@ -172,14 +149,4 @@ fn resident_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()
-}
-
-/// CPU time of the whole machine so far, in seconds: spent, and given to others by a hypervisor.
-pub fn machine_busy_s() -> (f64, f64) {
-    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = stat.lines().next().unwrap_or_default();
-    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
-    let sum = |fields: &[usize]| fields.iter().filter_map(|at| ticks.get(*at)).sum::<f64>() / TICKS_PER_S;
-    // user, nice, system, irq, softirq; steal
-    (sum(&[0, 1, 2, 5, 6]), sum(&[7]))
 }

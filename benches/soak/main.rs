@@ -22,15 +22,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
 use caller::{Order, Script, Seen, TICK};
+use clap::{Parser, ValueEnum};
 use measures::Measures;
 use report::{Outcome, Report};
 use rig::Trouble;
 use rig::process::Process;
-use watch::{Target, Watch};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
+use watch::{Target, Watch};
 
 /// What every caller says: the words of `trunkline demo`, a WAV file in PCMU.
 const HELLO: &[u8] = include_bytes!("../../src/cli/demo/hello_8k.wav");

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::caller::Seen;
 use crate::measures::{Measures, VERY_LATE};
-use crate::rig::process::Usage;
+use crate::rig::Spread;
 use crate::rig::admin::number;
-use crate::watch::{Loss, Lost, Sample, Watched};
+use crate::rig::process::Usage;
+use crate::watch::{Loss, Lost, Sample, Watched, starved_ms};
 
 /// Losses and failures shown one by one; the rest is counted.
 const SHOWN: usize = 20;
@@ -131,7 +132,7 @@ impl Report {
                 "{count} of up to {:.0} ms; caller ticks late by up to {:.1} ms, service starved {:.0} ms, other processes took {:.0} ms of CPU",
                 ms(longest),
                 ms(after.rig_late),
-                after.service.starved_ms_since(before.service),
+                starved_ms(before.service, after.service),
                 (after.others_s() - before.others_s()).max(0.0) * 1_000.0,
             )
         };
@@ -176,7 +177,7 @@ impl Report {
             watched.samples.iter().map(|sample| sample.service.resident_kib).max().unwrap_or_default() as f64 / 1_024.0;
         let live = watched.samples.iter().map(|sample| sample.live).max().unwrap_or_default();
 
-        let q = |spread: &super::Spread, quantile| spread.quantile_ms(quantile).unwrap_or_default();
+        let q = |spread: &Spread, quantile| spread.quantile_ms(quantile).unwrap_or_default();
         let spacing = [0.5, 0.99, 0.999, 1.0].map(|quantile| q(&measures.spacing, quantile));
         let late = [0.5, 0.99, 1.0].map(|quantile| q(&measures.lateness, quantile));
         let ticks = measures.lateness.count().max(1);

@@ -1,6 +1,7 @@
 //! Watches the service while it carries the load: its own word once a second, and the kernel's.
 
 use std::collections::HashMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::measures::Measures;
 use crate::rig::Trouble;
 use crate::rig::admin::{calls, number};
-use crate::rig::process::{Usage, machine_busy_s};
+use crate::rig::process::{TICKS_PER_S, Usage};
 
 const EVERY: Duration = Duration::from_secs(1);
 
@@ -174,8 +175,8 @@ impl Watched {
                         what,
                         count,
                         rig_late: sample.rig_late.max(before.rig_late),
-                        service_starved_ms: sample.service.starved_ms_since(before.service),
-                        sim_starved_ms: sample.sim.starved_ms_since(before.sim),
+                        service_starved_ms: starved_ms(before.service, sample.service),
+                        sim_starved_ms: starved_ms(before.sim, sample.sim),
                     });
                 }
             }
@@ -183,4 +184,19 @@ impl Watched {
         self.samples.push(sample);
         calls
     }
+}
+
+/// Time without a CPU between two looks.
+pub fn starved_ms(before: Usage, after: Usage) -> f64 {
+    (after.starved_s - before.starved_s).max(0.0) * 1_000.0
+}
+
+/// CPU time of the whole machine so far, in seconds: spent, and given to others by a hypervisor.
+fn machine_busy_s() -> (f64, f64) {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = stat.lines().next().unwrap_or_default();
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    let sum = |fields: &[usize]| fields.iter().filter_map(|at| ticks.get(*at)).sum::<f64>() / TICKS_PER_S;
+    // user, nice, system, irq, softirq; steal
+    (sum(&[0, 1, 2, 5, 6]), sum(&[7]))
 }
