@@ -9,6 +9,7 @@ use clap::{Parser, ValueEnum};
 use crate::carrier::Carrier;
 use crate::floor::Kind;
 use crate::script::MAX_CALLS;
+use crate::tls::Certificate;
 
 /// Calls at once through a bridge on this machine, and what that costs.
 #[derive(Clone, Debug, Parser)]
@@ -30,6 +31,12 @@ pub struct Args {
     /// What bridge and model speak
     #[arg(long, value_enum, default_value_t = Audio::Pcm16)]
     pub audio: Audio,
+    /// Callers come by TLS
+    #[arg(long)]
+    pub tls: bool,
+    /// Callers hang up after so many seconds and call again
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(3..))]
+    pub call_secs: Option<u32>,
     /// Interrupt every other answer
     #[arg(long)]
     pub barge: bool,
@@ -60,6 +67,9 @@ pub struct Args {
     /// Of the floor's own process: the model's address
     #[arg(long, hide = true, value_name = "ADDR")]
     floor: Option<SocketAddr>,
+    /// Of the floor's own process: certificate and key
+    #[arg(long, hide = true, value_name = "FILE", num_args = 2)]
+    floor_tls: Vec<PathBuf>,
     /// Benches asked for by name, as `cargo bench NAME` does
     #[arg(hide = true)]
     names: Vec<String>,
@@ -131,13 +141,20 @@ impl Args {
     }
 
     fn kind(&self) -> Kind {
-        Kind { carrier: self.dialect, widens: self.audio == Audio::Pcm16 }
+        let tls = match self.floor_tls.as_slice() {
+            [cert, key] => Some(Certificate { cert: cert.clone(), key: key.clone() }),
+            _ => None,
+        };
+        Kind { carrier: self.dialect, widens: self.audio == Audio::Pcm16, tls }
     }
 
     /// The command line of the floor's process.
-    pub fn floor(&self, model: SocketAddr) -> Vec<String> {
+    pub fn floor(&self, model: SocketAddr, tls: Option<&Certificate>) -> Vec<String> {
         let mut arguments = vec!["--floor".to_owned(), model.to_string()];
         arguments.extend(["--audio", self.audio(), "--dialect", self.dialect.name()].map(str::to_owned));
+        if let Some(Certificate { cert, key }) = tls {
+            arguments.extend(["--floor-tls".to_owned(), cert.display().to_string(), key.display().to_string()]);
+        }
         arguments
     }
 }

@@ -34,6 +34,8 @@ pub struct Measures {
 /// Counts of the whole measured time.
 #[derive(Default)]
 pub struct Counts {
+    /// Calls that were ended.
+    pub calls: AtomicU64,
     pub turns: AtomicU64,
     pub answers: AtomicU64,
     pub barges: AtomicU64,
@@ -52,6 +54,7 @@ pub struct Counts {
 struct Turn {
     /// When the turn's first frame was due.
     due: Option<Instant>,
+    barge: bool,
     /// When the model sent the first audio of its answer.
     first_delta: Option<Instant>,
     /// Until the caller hears the first frame, or `clear`.
@@ -127,7 +130,7 @@ impl Board {
     pub fn speaks(&self, number: u32, due: Instant, barge: bool) {
         self.turn(number, |turn| {
             let (heard_ms, truncated_ms) = if barge { (None, None) } else { (turn.heard_ms, turn.truncated_ms) };
-            *turn = Turn { due: Some(due), waits_for_clear: barge, heard_ms, truncated_ms, ..Turn::default() };
+            *turn = Turn { due: Some(due), barge, waits_for_clear: barge, heard_ms, truncated_ms, ..Turn::default() };
         });
         self.count(if barge { &self.counts.barges } else { &self.counts.turns }, 1);
     }
@@ -153,11 +156,15 @@ impl Board {
         let moments = self.turn(number, |turn| {
             let is_first = turn.waits_for_answer && !turn.waits_for_clear;
             turn.waits_for_answer &= !is_first;
-            (turn.due.zip(turn.first_delta)).filter(|_| is_first)
+            let moments = turn.due.zip(turn.first_delta).filter(|_| is_first);
+            moments.map(|(due, sent)| (due, sent, turn.barge))
         });
-        let Some((due, sent)) = moments.flatten() else { return false };
-        self.record(&self.measures.down, now.saturating_duration_since(sent));
-        self.record(&self.measures.turn, now.saturating_duration_since(due));
+        let Some((due, sent, barge)) = moments.flatten() else { return false };
+        // After a barge-in the line's 20 ms clock goes on: where in a tick the answer comes is no latency.
+        if !barge {
+            self.record(&self.measures.down, now.saturating_duration_since(sent));
+            self.record(&self.measures.turn, now.saturating_duration_since(due));
+        }
         self.count(&self.counts.answers, 1);
         true
     }

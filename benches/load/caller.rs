@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
 use tokio::time::{self, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::board::Board;
 use crate::carrier::{Carrier, Heard};
 use crate::script::{self, Sounds, TICK, Tick};
+use crate::tls::{self, Connection};
 
 /// How long the bridge may take over answering a call, and over ending it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +27,9 @@ pub struct Order {
     pub barges: bool,
     pub start: time::Instant,
     pub end: time::Instant,
+    /// Hang up after this long and call again.
+    pub redial: Option<Duration>,
+    pub tls: Option<TlsConnector>,
     pub board: Arc<Board>,
     pub sounds: Arc<Sounds>,
 }
@@ -33,18 +37,25 @@ pub struct Order {
 /// Calls, speaks until the end, hangs up. Why it was no good, if it was none.
 pub async fn call(order: Order) -> Result<(), String> {
     time::sleep_until(order.start).await;
-    let socket = match timeout(PATIENCE, dial(&order)).await {
-        Ok(socket) => socket?,
-        Err(_) => return Err("the call was not answered in 10 s".to_owned()),
-    };
-    let mut caller = Caller { socket, heard: order.carrier.ear(), order, answer_ms: None, last: None };
-    caller.talk().await?;
-    timeout(PATIENCE, caller.hang_up()).await.map_err(|_| "no close within 10 s of hanging up".to_owned())?
+    loop {
+        let socket = match timeout(PATIENCE, dial(&order)).await {
+            Ok(socket) => socket?,
+            Err(_) => return Err("the call was not answered in 10 s".to_owned()),
+        };
+        let end = order.redial.map_or(order.end, |after| order.end.min(time::Instant::now() + after));
+        let mut caller = Caller { socket, heard: order.carrier.ear(), order: &order, answer_ms: None, last: None };
+        caller.talk(end).await?;
+        timeout(PATIENCE, caller.hang_up()).await.map_err(|_| "no close within 10 s of hanging up".to_owned())?;
+        order.board.count(&order.board.counts.calls, 1);
+        if time::Instant::now() >= order.end {
+            return Ok(());
+        }
+    }
 }
 
-async fn dial(order: &Order) -> Result<WebSocketStream<TcpStream>, String> {
-    let socket = TcpStream::connect(order.bridge).await.map_err(|error| format!("connect: {error}"))?;
-    socket.set_nodelay(true).map_err(|error| format!("connect: {error}"))?;
+async fn dial(order: &Order) -> Result<WebSocketStream<Connection>, String> {
+    let socket = tls::connect(order.bridge, order.tls.as_ref()).await.map_err(|error| format!("connect: {error}"))?;
+    // To the WebSocket client encryption is none of its business.
     let url = format!("ws://{}{}", order.bridge, order.carrier.path(order.number));
     let upgraded = tokio_tungstenite::client_async(url, socket).await;
     let mut socket = upgraded.map_err(|error| format!("upgrade: {error}"))?.0;
@@ -54,9 +65,9 @@ async fn dial(order: &Order) -> Result<WebSocketStream<TcpStream>, String> {
     Ok(socket)
 }
 
-struct Caller {
-    order: Order,
-    socket: WebSocketStream<TcpStream>,
+struct Caller<'a> {
+    order: &'a Order,
+    socket: WebSocketStream<Connection>,
     heard: Box<dyn Heard>,
     /// What was heard of the answer to the last turn; `None` once it was interrupted, and before the first.
     answer_ms: Option<u64>,
@@ -64,13 +75,13 @@ struct Caller {
     last: Option<Instant>,
 }
 
-impl Caller {
-    async fn talk(&mut self) -> Result<(), String> {
+impl Caller<'_> {
+    async fn talk(&mut self, end: time::Instant) -> Result<(), String> {
         let started = time::Instant::now();
         let mut due = started;
         let mut clock = Box::pin(time::sleep_until(due));
         for tick in 0_u32.. {
-            if due >= self.order.end {
+            if due >= end {
                 return Ok(());
             }
             clock.as_mut().reset(due);
@@ -88,7 +99,7 @@ impl Caller {
     }
 
     async fn speak(&mut self, tick: u32, due: Instant) -> Result<(), String> {
-        let Order { number, board, sounds, carrier, .. } = &self.order;
+        let Order { number, board, sounds, carrier, .. } = self.order;
         let now = Instant::now();
         board.ticked(now.saturating_duration_since(due));
         let tick = (tick, script::at(*number, tick, self.order.barges));
@@ -110,7 +121,7 @@ impl Caller {
         message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
     ) -> Result<(), String> {
         let now = Instant::now();
-        let Order { number, board, .. } = &self.order;
+        let Order { number, board, .. } = self.order;
         match message {
             Some(Ok(message @ (Message::Binary(_) | Message::Text(_)))) => {
                 let Some(event) = self.heard.message(&message, now)? else { return Ok(()) };
@@ -142,7 +153,7 @@ impl Caller {
         }
     }
 
-    async fn hang_up(&mut self) -> Result<(), String> {
+    async fn hang_up(&mut self) {
         for text in self.order.carrier.farewell(self.order.number) {
             let _ = self.socket.send(Message::text(text)).await;
         }
@@ -150,7 +161,6 @@ impl Caller {
             let _ = self.socket.close(None).await;
         }
         while let Some(Ok(_)) = self.socket.next().await {}
-        Ok(())
     }
 }
 

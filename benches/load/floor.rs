@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::carrier::Carrier;
 use crate::script::TICK;
+use crate::tls::{self, Certificate, SendStream};
 
 /// 20 ms of PCMU.
 const FRAME: usize = 160;
@@ -23,22 +24,24 @@ const FRAME: usize = 160;
 const WIDENED: usize = 6;
 
 /// What is carried.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Kind {
     pub carrier: Carrier,
     pub widens: bool,
+    pub tls: Option<Certificate>,
 }
 
 /// Serves calls until the process is told to end; `model` is its Realtime address. A thread for each core, as the service
 /// has.
-pub fn run(kind: Kind, model: SocketAddr) -> io::Result<()> {
+pub fn run(kind: &Kind, model: SocketAddr) -> io::Result<()> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     println!("listening media {}", listener.local_addr()?);
     let mut threads = Vec::new();
     for _ in 0..thread::available_parallelism()?.get() {
         let listener = listener.try_clone()?;
-        threads.push(thread::spawn(move || serve(listener, kind, model)));
+        let kind = kind.clone();
+        threads.push(thread::spawn(move || serve(listener, &kind, model)));
     }
     for thread in threads {
         thread.join().map_err(|_| io::Error::other("a thread broke"))??;
@@ -46,12 +49,15 @@ pub fn run(kind: Kind, model: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-fn serve(listener: std::net::TcpListener, kind: Kind, model: SocketAddr) -> io::Result<()> {
+fn serve(listener: std::net::TcpListener, kind: &Kind, model: SocketAddr) -> io::Result<()> {
+    let tls = kind.tls.as_ref().map(Certificate::acceptor).transpose()?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async move {
         let listener = TcpListener::from_std(listener)?;
         loop {
             let (socket, _) = listener.accept().await?;
+            let (kind, tls) = (kind.clone(), tls.clone());
             tokio::spawn(async move {
+                let Ok(socket) = tls::accept(socket, tls.as_ref()).await else { return };
                 if let Err(error) = Box::pin(call(socket, kind, model)).await
                     && !matches!(error, Error::ConnectionClosed | Error::Protocol(_))
                 {
@@ -62,8 +68,7 @@ fn serve(listener: std::net::TcpListener, kind: Kind, model: SocketAddr) -> io::
     })
 }
 
-async fn call(socket: TcpStream, kind: Kind, model: SocketAddr) -> Result<(), Error> {
-    socket.set_nodelay(true)?;
+async fn call(socket: Box<dyn SendStream>, kind: Kind, model: SocketAddr) -> Result<(), Error> {
     let caller = tokio_tungstenite::accept_async(socket).await?;
     let socket = TcpStream::connect(model).await?;
     socket.set_nodelay(true)?;
@@ -87,7 +92,7 @@ async fn call(socket: TcpStream, kind: Kind, model: SocketAddr) -> Result<(), Er
 
 struct Relay {
     kind: Kind,
-    caller: WebSocketStream<TcpStream>,
+    caller: WebSocketStream<Box<dyn SendStream>>,
     model: WebSocketStream<TcpStream>,
     /// The carrier's word for this call.
     stream: String,

@@ -24,6 +24,7 @@ mod report;
 mod rig;
 mod run;
 mod script;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let outcome = match Args::read() {
         Command::Nothing => return ExitCode::SUCCESS,
         Command::Floor { kind, model } => {
-            floor::run(kind, model).map_err(|error| rig::Trouble(error.to_string())).map(|()| true)
+            floor::run(&kind, model).map_err(|error| rig::Trouble(error.to_string())).map(|()| true)
         }
         Command::Load(args) => run::all(&args),
     };

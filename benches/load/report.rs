@@ -70,6 +70,7 @@ pub struct Figures {
     lateness: Quantiles,
     completeness: Option<f64>,
     appended: Option<f64>,
+    ended: u64,
     turns: u64,
     answers: u64,
     barges: u64,
@@ -122,6 +123,7 @@ impl Figures {
             lateness,
             completeness: share(count(&counts.heard_ms), count(&counts.sent_ms)),
             appended: share(count(&counts.appended_ms), count(&counts.frames) * 20),
+            ended: count(&counts.calls),
             turns: count(&counts.turns),
             answers: count(&counts.answers),
             barges: count(&counts.barges),
@@ -136,7 +138,7 @@ impl Figures {
 
     /// No call failed and nothing was dropped.
     pub fn is_good(&self) -> bool {
-        self.failures.is_empty() && self.dropped == 0
+        self.failures.is_empty() && self.dropped == 0 && self.answers > 0
     }
 
     fn json(&self) -> Value {
@@ -146,7 +148,7 @@ impl Figures {
             "up_ms": self.up.json(), "down_ms": self.down.json(), "turn_ms": self.turn.json(), "clear_ms": self.clear.json(),
             "spacing_ms": self.spacing.json(), "truncation_error_ms": self.truncation.json(),
             "completeness_percent": self.completeness, "appended_percent": self.appended,
-            "starved_ms_per_s": self.starved, "dropped": self.dropped, "underruns": self.underruns, "turns": self.turns, "answers": self.answers,
+            "starved_ms_per_s": self.starved, "dropped": self.dropped, "underruns": self.underruns, "calls_ended": self.ended, "turns": self.turns, "answers": self.answers,
             "barges": self.barges, "clears": self.clears, "truncations": self.truncations,
             "generator": {"cpu_percent": self.own_cpu, "lateness_ms": self.lateness.json()},
         })
@@ -165,6 +167,7 @@ impl Figures {
             ("truncation error", self.truncation.shown()),
             ("audio heard", percent(self.completeness)),
             ("audio appended", percent(self.appended)),
+            ("calls ended", self.ended.to_string()),
             ("turns, answers", format!("{}, {}", self.turns + self.barges, self.answers)),
             ("barge-ins, clears, truncations", format!("{}, {}, {}", self.barges, self.clears, self.truncations)),
             ("dropped, underruns", format!("{}, {}", self.dropped, self.underruns)),
@@ -200,7 +203,7 @@ impl Report {
 
     /// No call failed, and the generator kept its clock.
     pub fn is_good(&self) -> bool {
-        self.figures.iter().all(|figures| figures.failures.is_empty())
+        self.figures.iter().all(|figures| figures.failures.is_empty() && figures.answers > 0)
     }
 
     /// The median of our CPU per call as a ratio to the floor's beside it, and of the turns'.

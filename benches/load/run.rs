@@ -19,6 +19,7 @@ use crate::report::{Figures, Report};
 use crate::rig::process::{Process, Usage};
 use crate::rig::{Trouble, admin};
 use crate::script::{EVERY, REGISTERED, Sounds, TICK};
+use crate::tls::Certificate;
 
 /// What callers say is taken from the words of `trunkline demo`: a WAV file in PCMU with a plain head.
 const SPEECH: &[u8] = include_bytes!("../../src/cli/demo/hello_8k.wav");
@@ -50,18 +51,20 @@ impl Bridge {
 pub fn all(args: &Args) -> Result<bool, Trouble> {
     let logs = logs();
     fs::create_dir_all(&logs).map_err(|error| Trouble(format!("{}: {error}", logs.display())))?;
+    let tls = if args.tls { Some(Certificate::create(&logs)?) } else { None };
+    let measure = |bridge, calls| measure(args, tls.as_ref(), bridge, calls);
     let mut report = Report::new(args);
     let bridge = if args.target.is_some() { Bridge::Target } else { Bridge::Service };
     for calls in &args.calls {
         for _ in 0..args.pairs.max(1) {
             if args.pairs > 0 && bridge == Bridge::Service {
-                report.add(measure(args, Bridge::Floor, *calls)?);
+                report.add(measure(Bridge::Floor, *calls)?);
             }
-            report.add(measure(args, bridge, *calls)?);
+            report.add(measure(bridge, *calls)?);
         }
     }
     if args.find_limit {
-        find_limit(args, bridge, &mut report)?;
+        find_limit(args, |calls| measure(bridge, calls), &mut report)?;
     }
     print!("{}", report.table());
     let json = report.json().to_string();
@@ -77,11 +80,15 @@ pub fn all(args: &Args) -> Result<bool, Trouble> {
 }
 
 /// Doubles the load until it is too much, then halves the interval.
-fn find_limit(args: &Args, bridge: Bridge, report: &mut Report) -> Result<(), Trouble> {
+fn find_limit(
+    args: &Args,
+    measure: impl Fn(u32) -> Result<Figures, Trouble>,
+    report: &mut Report,
+) -> Result<(), Trouble> {
     let (mut good, mut bad) = (0, None);
     let mut calls = args.calls.iter().copied().max().unwrap_or(1);
     while bad.is_none_or(|bad: u32| f64::from(bad) > f64::from(good) * LIMIT_EXACT && bad > good + 1) {
-        let figures = measure(args, bridge, calls)?;
+        let figures = measure(calls)?;
         let is_good =
             figures.is_good() && !figures.refused && figures.turn_p99_ms().is_some_and(|ms| ms <= LIMIT_TURN_MS);
         eprintln!("{calls} calls: {}", if is_good { "fine" } else { "too many" });
@@ -113,18 +120,28 @@ struct Running {
     process: Option<Process>,
 }
 
-fn start(args: &Args, which: Bridge, model: SocketAddr, calls: u32) -> Result<Running, Trouble> {
+fn start(
+    args: &Args,
+    tls: Option<&Certificate>,
+    which: Bridge,
+    model: SocketAddr,
+    calls: u32,
+) -> Result<Running, Trouble> {
     match which {
         Bridge::Service => {
             let log = logs().join("service.log");
-            let mut process =
-                Process::start("the service", &args.service, &["serve"], &environment(args, model, calls), &log)?;
+            let mut environment = environment(args, model, calls);
+            if let Some(Certificate { cert, key }) = tls {
+                environment.push(("TRUNKLINE__MEDIA__TLS__CERT_FILE", cert.display().to_string()));
+                environment.push(("TRUNKLINE__MEDIA__TLS__KEY_FILE", key.display().to_string()));
+            }
+            let mut process = Process::start("the service", &args.service, &["serve"], &environment, &log)?;
             let [bridge, admin] = process.listening(["media", "admin"])?;
             Ok(Running { bridge, pid: process.pid(), admin: Some(admin), process: Some(process) })
         }
         Bridge::Floor => {
             let own = std::env::current_exe().map_err(|error| Trouble(error.to_string()))?;
-            let arguments = args.floor(model);
+            let arguments = args.floor(model, tls);
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let mut process = Process::start("the floor", &own, &arguments, &[], &logs().join("floor.log"))?;
             let [bridge] = process.listening(["media"])?;
@@ -153,10 +170,10 @@ fn environment(args: &Args, model: SocketAddr, calls: u32) -> Vec<(&'static str,
 }
 
 /// One bridge under one load.
-fn measure(args: &Args, which: Bridge, calls: u32) -> Result<Figures, Trouble> {
+fn measure(args: &Args, tls: Option<&Certificate>, which: Bridge, calls: u32) -> Result<Figures, Trouble> {
     let board = Arc::new(Board::new(calls)?);
     let model = model::serve(args.model, Arc::clone(&board))?;
-    let running = start(args, which, model.addr, calls)?;
+    let running = start(args, tls, which, model.addr, calls)?;
     let base = of_tree(running.pid);
     let begin = Instant::now() + Duration::from_millis(300);
     // Everybody has said a number and had an answer.
@@ -167,7 +184,7 @@ fn measure(args: &Args, which: Bridge, calls: u32) -> Result<Figures, Trouble> {
         let title = format!("{} calls, {}", calls, which.name());
         thread::spawn(move || watch(&board, pid, (begin, from, until), &title))
     };
-    let failures = place_calls(args, calls, running.bridge, (begin, until), &board)?;
+    let failures = place_calls(args, tls, calls, running.bridge, (begin, until), &board)?;
     let window = watch.join().map_err(|_| Trouble("the watch broke".to_owned()))?;
     let ended = match running.admin {
         Some(admin) => admin::calls(admin, "/admin/calls?state=ended")?,
@@ -214,6 +231,7 @@ fn watch(board: &Board, pid: u32, (begin, from, until): (Instant, Instant, Insta
 /// All callers, on this thread. Why which of them were no good.
 fn place_calls(
     args: &Args,
+    tls: Option<&Certificate>,
     calls: u32,
     bridge: SocketAddr,
     (begin, until): (Instant, Instant),
@@ -224,6 +242,7 @@ fn place_calls(
     let speech = SPEECH.windows(4).position(|name| name == b"data").and_then(|at| SPEECH.get(at + 8..));
     let sounds = Arc::new(Sounds::new(speech.ok_or_else(|| Trouble("the recording holds no data".to_owned()))?));
     let ramp = args.ramp(calls);
+    let tls = tls.map(Certificate::connector).transpose()?;
     LocalSet::new().block_on(&runtime, async {
         let callers: Vec<_> = (0..calls)
             .map(|number| {
@@ -236,6 +255,8 @@ fn place_calls(
                     barges: args.barge,
                     start: time::Instant::from_std(begin + spread.min(ramp + EVERY)),
                     end: time::Instant::from_std(until + Duration::from_millis(100)),
+                    redial: args.call_secs.map(|secs| Duration::from_secs(secs.into())),
+                    tls: tls.clone(),
                     board: Arc::clone(board),
                     sounds: Arc::clone(&sounds),
                 };
