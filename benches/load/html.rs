@@ -1,10 +1,11 @@
 //! The report as one page with plots.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use plotters::prelude::*;
 
-use crate::report::Figures;
+use crate::report::{Figures, median};
 use crate::rig::Trouble;
 use crate::run::Bridge;
 
@@ -29,9 +30,12 @@ pub fn page(title: &str, table: &str, all: &[Figures]) -> Result<String, Trouble
     let by_calls = |name: &str, value: fn(&Figures) -> Option<f64>| {
         let line = |(bridge, color): &(Bridge, RGBColor)| {
             let of_bridge = all.iter().filter(|figures| figures.which == *bridge && !figures.refused);
-            let mut points: Points =
-                of_bridge.filter_map(|figures| Some((f64::from(figures.calls), value(figures)?))).collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let mut by_calls: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+            for (calls, value) in of_bridge.filter_map(|figures| Some((figures.calls, value(figures)?))) {
+                by_calls.entry(calls).or_default().push(value);
+            }
+            let points =
+                by_calls.into_iter().filter_map(|(calls, values)| Some((calls.into(), median(values)?))).collect();
             Line { name: format!("{}{name}", bridge.name()), color: *color, points }
         };
         BRIDGES.iter().map(line).filter(|line| !line.points.is_empty()).collect::<Vec<_>>()
@@ -87,7 +91,12 @@ fn draw(svg: &mut String, title: &str, (x, y): (&str, &str), lines: &[Line]) -> 
             .label(&line.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], color));
     }
-    chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE)
+        .border_style(BLACK)
+        .draw()?;
     area.present()?;
     Ok(())
 }

@@ -223,9 +223,7 @@ impl Report {
             }
         }
         let median = |list: &[[f64; 3]], at: usize| {
-            let mut values: Vec<f64> = list.iter().filter_map(|ratios| ratios.get(at).copied()).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+            median(list.iter().filter_map(|ratios| ratios.get(at).copied()).collect()).unwrap_or(f64::NAN)
         };
         all.iter().map(|(calls, list)| (*calls, median(list, 0), median(list, 1), median(list, 2))).collect()
     }
@@ -271,4 +269,10 @@ impl Report {
     pub fn html(&self) -> Result<String, Trouble> {
         html::page(&self.title, &self.table(), &self.figures)
     }
+}
+
+/// The one in the middle.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
