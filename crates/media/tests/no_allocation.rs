@@ -145,7 +145,7 @@ fn waiting_in_the_ring() {
     assert_eq!(used.count_total, 0);
 }
 
-/// Whole frames pass through the playout as they are; only what is torn between two pushes is copied.
+/// Whole frames pass through the playout as they are.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "an origin for made-up time")]
 fn playing_what_comes() {
@@ -168,6 +168,27 @@ fn playing_what_comes() {
         let used = measure(|| play(300, 1_000));
         assert_eq!(used.count_total, 0, "{codec}");
     }
+}
+
+/// What is torn between two pushes is copied into memory that eight frames share: its bytes and their count of users.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "an origin for made-up time")]
+fn playing_torn_frames_that_wait() {
+    let start = Instant::now();
+    let mut playout = Playout::new(LineCodec::Pcmu);
+    let frame = shared(&[0xFF; 160]);
+    playout.push(start, &1, frame.slice(..120));
+    (0..5).for_each(|_| playout.push(start, &1, frame.clone()));
+    let mut play = |from: u32, to: u32| {
+        for tick in from..to {
+            let now = start + Duration::from_millis(20) * tick;
+            playout.push(now, &1, frame.clone());
+            assert!(matches!(playout.poll(now), Some(Due::Frame { .. })));
+        }
+    };
+    play(0, 300);
+    let used = measure(|| play(300, 1_100));
+    assert!(used.count_total <= 2 * 800 / 8, "{used:?}");
 }
 
 #[test]
