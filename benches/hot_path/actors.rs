@@ -73,7 +73,7 @@ pub fn hopping(c: &mut Criterion) {
     });
     // As a socket's reader does it, and the model's audio on its way to the line.
     group.bench_function("sent and answered", |b| {
-        b.iter_custom(|hops| system.block_on(answered(hops)));
+        b.iter_custom(|hops| system.block_on(async { actix_rt::spawn(answered(hops)).await.unwrap() }));
     });
     group.finish();
 }

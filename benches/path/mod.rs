@@ -42,7 +42,7 @@ const WARM: u64 = 500;
 /// Which way a call carries audio while it is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// The caller's 20 ms to the event that the model's socket takes.
+    /// The caller's 20 ms, given to the line as a socket's reader does, to the event that the model's socket takes.
     Up,
     /// The model's delta to the frames that the caller's socket takes.
     Down {
