@@ -10,6 +10,8 @@ use crate::LineCodec;
 
 /// Frames that a source in real time is given as a lead (60 ms): as late as that may one come without being heard.
 const LIVE_PREFILL: usize = 3;
+/// Torn frames that share one allocation. A model's deltas tear a frame each, and they wait while more of them come.
+const TORN_TOGETHER: usize = 8;
 
 /// An item whose mark is not out yet: it waits or plays.
 #[derive(Debug)]
@@ -93,7 +95,9 @@ impl<K> Item<K> {
             self.frames.push_back(payload);
         }
         if !tail.is_empty() {
-            self.partial.reserve(frame);
+            if self.partial.capacity() < frame {
+                self.partial.reserve(TORN_TOGETHER * frame);
+            }
             self.partial.extend_from_slice(&tail);
         }
         self.filling = self.filling && self.frames.iter().map(Bytes::len).sum::<usize>() < LIVE_PREFILL * frame;
