@@ -42,19 +42,20 @@ pub fn page(title: &str, table: &str, all: &[Figures]) -> Result<String, Trouble
     };
     let mut turns = by_calls(" p99", |figures| figures.turn.p99);
     turns.extend(by_calls(" p50", |figures| figures.turn.p50));
-    let spacing = all
-        .iter()
-        .map(|figures| Line {
+    let of_each = |points: fn(&Figures) -> &Points| {
+        let line = |figures: &Figures| Line {
             name: format!("{}, {} calls", figures.which.name(), figures.calls),
             color: BRIDGES.iter().find(|(bridge, _)| *bridge == figures.which).map_or(BLACK, |(_, color)| *color),
-            points: figures.spacing_curve.clone(),
-        })
-        .collect::<Vec<_>>();
+            points: points(figures).clone(),
+        };
+        all.iter().map(line).collect::<Vec<_>>()
+    };
     let plots = [
         plot("Turn latency against load", ("calls", "ms"), &turns),
         plot("CPU per call against load", ("calls", "% of a core"), &by_calls("", |figures| Some(figures.cpu))),
         plot("Memory against load", ("calls", "MiB"), &by_calls("", |figures| Some(figures.rss_mib))),
-        plot("Spacing of frames", ("percentile", "ms"), &spacing),
+        plot("Memory over time", ("s", "MiB"), &of_each(|figures| &figures.memory_curve)),
+        plot("Spacing of frames", ("percentile", "ms"), &of_each(|figures| &figures.spacing_curve)),
     ];
     let plots: Result<String, Trouble> = plots.into_iter().collect();
     let (title, table) = (escape(title), escape(table));

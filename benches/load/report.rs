@@ -50,6 +50,8 @@ pub struct Figures {
     pub cpu: f64,
     pub rss_mib: f64,
     pub rss_mib_per_call: f64,
+    /// Seconds and MiB.
+    pub memory_curve: Vec<(f64, f64)>,
     own_cpu: f64,
     /// Time that the bridge's threads were ready and had no core, in ms a second.
     starved: f64,
@@ -102,6 +104,7 @@ impl Figures {
             cpu: cpu(window.bridge) / f64::from(calls),
             rss_mib: mib(window.bridge.1.resident_kib),
             rss_mib_per_call: mib(window.bridge.1.resident_kib.saturating_sub(base.resident_kib)) / f64::from(calls),
+            memory_curve: window.memory.iter().map(|(at, kib)| (*at, mib(*kib))).collect(),
             own_cpu: cpu(window.own),
             starved: (window.bridge.1.starved_s - window.bridge.0.starved_s) / seconds * 1_000.0,
             refused: lateness.p99.is_none_or(|ms| ms > LATEST_MS),
@@ -141,10 +144,17 @@ impl Figures {
         self.failures.is_empty() && self.dropped == 0 && self.answers > 0
     }
 
+    /// MiB by which memory grew from the middle of the time to its end.
+    fn growth(&self) -> f64 {
+        let (half, last) = (self.memory_curve.get(self.memory_curve.len() / 2), self.memory_curve.last());
+        half.zip(last).map_or(0.0, |(half, last)| last.1 - half.1)
+    }
+
     fn json(&self) -> Value {
         json!({
             "bridge": self.which.name(), "calls": self.calls, "failed_calls": self.failures.len(), "refused": self.refused,
             "cpu_percent_per_call": self.cpu, "rss_mib": self.rss_mib, "rss_mib_per_call": self.rss_mib_per_call,
+            "rss_mib_growth_second_half": self.growth(),
             "up_ms": self.up.json(), "down_ms": self.down.json(), "turn_ms": self.turn.json(), "clear_ms": self.clear.json(),
             "spacing_ms": self.spacing.json(), "truncation_error_ms": self.truncation.json(),
             "completeness_percent": self.completeness, "appended_percent": self.appended,
@@ -158,7 +168,15 @@ impl Figures {
         let percent = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2} %"));
         vec![
             ("CPU per call", format!("{:.4} % of a core", self.cpu)),
-            ("memory", format!("{:.1} MiB, {:.3} MiB a call", self.rss_mib, self.rss_mib_per_call)),
+            (
+                "memory",
+                format!(
+                    "{:.1} MiB, {:.3} MiB a call, {:+.1} MiB in the second half",
+                    self.rss_mib,
+                    self.rss_mib_per_call,
+                    self.growth()
+                ),
+            ),
             ("turn", self.turn.shown()),
             ("up", self.up.shown()),
             ("down", self.down.shown()),

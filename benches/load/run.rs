@@ -202,6 +202,8 @@ pub struct Window {
     pub span: Duration,
     pub bridge: (Usage, Usage),
     pub own: (Usage, Usage),
+    /// The bridge's resident memory, as seconds and KiB.
+    pub memory: Vec<(f64, u64)>,
 }
 
 /// Opens and closes the measured time, and shows how far it is.
@@ -211,10 +213,12 @@ fn watch(board: &Board, pid: u32, (begin, from, until): (Instant, Instant, Insta
         bar.set_style(style);
     }
     bar.set_message(title.to_owned());
-    let wait = |until: Instant| {
+    let mut memory = Vec::new();
+    let mut wait = |until: Instant| {
         while Instant::now() < until {
             thread::sleep((until - Instant::now()).min(Duration::from_secs(1)));
             bar.set_position(begin.elapsed().as_secs());
+            memory.push((begin.elapsed().as_secs_f64(), of_tree(pid).resident_kib));
         }
     };
     let usage = || (of_tree(pid), Usage::of(std::process::id()), Instant::now());
@@ -225,7 +229,7 @@ fn watch(board: &Board, pid: u32, (begin, from, until): (Instant, Instant, Insta
     board.measure(false);
     let last = usage();
     bar.finish_and_clear();
-    Window { span: last.2 - opened, bridge: (bridge, last.0), own: (own, last.1) }
+    Window { span: last.2 - opened, bridge: (bridge, last.0), own: (own, last.1), memory }
 }
 
 /// All callers, on this thread. Why which of them were no good.
