@@ -1,22 +1,25 @@
 //! The one timer of an actor.
 
-use actix::{Actor, AsyncContext, Context, SpawnHandle};
-use tokio::time::Instant;
+use std::pin::Pin;
+use std::task::{Context as Task, Poll, Waker, ready};
+
+use actix::{Actor, ActorFuture, AsyncContext, Context};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Set anew as often as one likes; rings once for each time it was left standing.
 ///
-/// actix polls a timer that is due before it looks at what was cancelled in the same turn, so that a cancelled timer may
-/// still fire. If that rang, it would set the next timer beside the one that had taken its place, and the actor would
-/// have one more of them every time.
+/// One future of the actor's owns the timer for as long as the alarm is set again whenever it rings: a ring takes nothing
+/// from the heap, of which `run_later` takes twice.
 #[derive(Debug, Default)]
 pub struct Alarm {
-    standing: Option<(Instant, SpawnHandle)>,
-    serial: u64,
+    standing: Option<Instant>,
+    /// Of the future that waits; `None` if there is none.
+    waker: Option<Waker>,
 }
 
 impl Alarm {
     /// Rings at `wanted` or earlier: an alarm that rings early is cheap, one that rings late is not. `None` leaves it as
-    /// it stands.
+    /// it stands. An actor has one alarm, and gives the same `of` and `ring` every time.
     pub fn set<A>(
         &mut self,
         ctx: &mut Context<A>,
@@ -26,23 +29,49 @@ impl Alarm {
     ) where
         A: Actor<Context = Context<A>>,
     {
-        let Some(wanted) = wanted else { return };
-        if let Some((standing, handle)) = self.standing {
-            if standing <= wanted {
-                return;
+        let Some(wanted) = wanted.filter(|wanted| self.standing.is_none_or(|standing| *wanted < standing)) else {
+            return;
+        };
+        self.standing = Some(wanted);
+        match &self.waker {
+            // actix may have polled it already in this turn.
+            Some(waker) => waker.wake_by_ref(),
+            None => {
+                self.waker = Some(Waker::noop().clone());
+                ctx.spawn(Ringing { sleep: Box::pin(sleep_until(wanted)), of, ring });
             }
-            ctx.cancel_future(handle);
         }
-        self.serial += 1;
-        let serial = self.serial;
-        let handle = ctx.run_later(wanted.saturating_duration_since(Instant::now()), move |actor, ctx| {
-            let alarm = of(actor);
-            if alarm.serial == serial {
-                alarm.standing = None;
-                ring(actor, ctx);
+    }
+}
+
+/// Waits for what stands, and ends when nothing does.
+struct Ringing<A: Actor> {
+    sleep: Pin<Box<Sleep>>,
+    of: fn(&mut A) -> &mut Alarm,
+    ring: fn(&mut A, &mut A::Context),
+}
+
+impl<A: Actor> ActorFuture<A> for Ringing<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, actor: &mut A, ctx: &mut A::Context, task: &mut Task<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        loop {
+            let alarm = (this.of)(actor);
+            let Some(standing) = alarm.standing else {
+                alarm.waker = None;
+                return Poll::Ready(());
+            };
+            if alarm.waker.as_ref().is_none_or(|waker| !waker.will_wake(task.waker())) {
+                alarm.waker = Some(task.waker().clone());
             }
-        });
-        self.standing = Some((wanted, handle));
+            if this.sleep.deadline() != standing {
+                this.sleep.as_mut().reset(standing);
+            }
+            ready!(this.sleep.as_mut().poll(task));
+            alarm.standing = None;
+            (this.ring)(actor, ctx);
+        }
     }
 }
 
