@@ -1,5 +1,6 @@
 // @openai/agents with its Twilio transport, wired as its documentation has it: a WebSocket server, and for each call
-// that comes to /media-stream a transport and a session of its own. Nothing is set but the model's address.
+// that comes to /media-stream a transport and a session of its own. Beyond the model's address only a voice is set, as their
+// Twilio example does: without any `audio` this version asks the model for PCM, which callers can't be sent.
 //
 //     node agents.mjs ws://127.0.0.1:8090/openai/v1/realtime?model=gpt-realtime
 //
@@ -15,7 +16,7 @@ const server = new WebSocketServer({ host: '127.0.0.1', port: 0, path: '/media-s
 
 server.on('connection', async (twilioWebSocket) => {
   const transport = new TwilioRealtimeTransportLayer({ twilioWebSocket, url });
-  const session = new RealtimeSession(agent, { transport });
+  const session = new RealtimeSession(agent, { transport, config: { audio: { output: { voice: 'verse' } } } });
   session.on('error', ({ error }) => console.error('session:', error));
   try {
     await session.connect({ apiKey: 'compare' });

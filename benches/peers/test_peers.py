@@ -60,13 +60,13 @@ class Bridge:
 
     async def _serve(self, socket):
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        playing = asyncio.create_task(self._script(socket))
         async for text in socket:
             message = json.loads(text)
-            if message["event"] == "mark":
+            if message["event"] == "start":
+                began = loop.time()
+                await self._script(socket)
+            elif message["event"] == "mark":
                 self.marks.append((message["mark"]["name"], (loop.time() - began) * 1000))
-        await playing
 
 
 async def play(socket, audio, mark):
