@@ -35,6 +35,7 @@ class Call:
         # Bytes of audio and names of marks, in order.
         self._playout = collections.deque()
         self._tasks = []
+        self._socket = None
         self.heard = []
         self.clears = 0
         # When it was lost, and with which close code; None while it lives.
@@ -42,6 +43,7 @@ class Call:
         self.close_code = None
 
     async def connect(self):
+        """Raises `OSError` or `websockets.WebSocketException` if the call is not taken."""
         self._socket = await websockets.connect(self._url, compression=None, ping_interval=None, max_size=None)
         await self._send("connected", protocol="Call", version="1.0.0")
         start = {
@@ -61,6 +63,8 @@ class Call:
 
     async def hang_up(self):
         """Ends the call from the caller's side, if it still lives."""
+        if self._socket is None:
+            return
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

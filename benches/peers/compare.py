@@ -44,16 +44,13 @@ def put_under_load(peer, arguments, barge):
     command = ["cargo", "bench", "--locked", "--quiet", "--bench", "load", "--"]
     command += ["--calls", str(arguments.calls), "--secs", str(arguments.secs), "--dialect", "twilio"]
     command += ["--model", model, "--audio", peer.audio, "--json", str(figures), *(["--barge"] if barge else [])]
-    with peer.start(model, OUT / f"{run}-bridge.log") as bridge, open(OUT / f"{run}-load.log", "wb") as log:
-        command += ["--target", f"{peers.media_url(bridge)},{bridge.process.pid}"]
-        try:
+    try:
+        with peer.start(model, OUT / f"{run}-bridge.log") as bridge, open(OUT / f"{run}-load.log", "wb") as log:
+            command += ["--target", f"{peers.media_url(bridge)},{bridge.process.pid}"]
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
             subprocess.run(command, cwd=peers.ROOT, timeout=arguments.secs + PATIENCE, **streams)
-        except subprocess.TimeoutExpired:
-            print(f"{run}: the load generator did not end", file=sys.stderr)
-    try:
         return json.loads(figures.read_text())
-    except (OSError, ValueError) as problem:
+    except (RuntimeError, subprocess.TimeoutExpired, OSError, ValueError) as problem:
         print(f"{run}: no figures ({problem}), see {OUT / run}-load.log", file=sys.stderr)
         return None
 
@@ -79,17 +76,23 @@ def row(title, audio, plain, barge, survived):
             return VOID
         return cell(figures)
 
+    def number(value, digits):
+        return "none" if value is None else f"{value:.{digits}f}"
+
+    def pair(figures, low, high, digits):
+        return f"{number(figures[low], digits)} / {number(figures[high], digits)} ms"
+
     def failures(figures):
         return f", {figures['failed_calls']} of {figures['calls']} calls failed" if figures["failed_calls"] else ""
 
     cells = [
         title,
         audio,
-        of(plain, lambda it: f"{it['cpu_percent_per_call']:.2f} %{failures(it)}"),
-        of(plain, lambda it: f"{it['rss_mib_per_call']:.2f} MiB ({it['rss_mib']:.0f} MiB)"),
-        of(plain, lambda it: f"{it['turn_ms']['p50']:.1f} / {it['turn_ms']['p99']:.1f} ms"),
-        of(plain, lambda it: f"{it['completeness_percent']:.1f} %"),
-        of(barge, lambda it: f"{it['truncation_error_ms']['p50']:.0f} / {it['truncation_error_ms']['max']:.0f} ms"),
+        of(plain, lambda it: f"{number(it['cpu_percent_per_call'], 2)} %{failures(it)}"),
+        of(plain, lambda it: f"{number(it['rss_mib_per_call'], 2)} MiB ({number(it['rss_mib'], 0)} MiB)"),
+        of(plain, lambda it: pair(it["turn_ms"], "p50", "p99", 1)),
+        of(plain, lambda it: f"{number(it['completeness_percent'], 1)} %"),
+        of(barge, lambda it: pair(it["truncation_error_ms"], "p50", "max", 0)),
     ]
     if survived is None:
         return cells + [FAILED, FAILED]

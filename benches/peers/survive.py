@@ -22,6 +22,8 @@ import signal
 import sys
 import tempfile
 
+import websockets
+
 import caller
 import peers
 import service
@@ -63,9 +65,12 @@ class Scene:
     async def start(self):
         self.model = await self.start_model("127.0.0.1:0")
         self.address = self.model.address["sim"]
-        self.bridge = await asyncio.to_thread(self._peer.start, self.address, self._log / f"{self._peer.key}.log")
-        self.calls = [caller.Call(peers.media_url(self.bridge), number) for number in range(1, self._count + 1)]
-        await asyncio.gather(*(call.connect() for call in self.calls))
+        try:
+            self.bridge = await asyncio.to_thread(self._peer.start, self.address, self._log / f"{self._peer.key}.log")
+            self.calls = [caller.Call(peers.media_url(self.bridge), number) for number in range(1, self._count + 1)]
+            await asyncio.gather(*(call.connect() for call in self.calls))
+        except (RuntimeError, OSError, websockets.WebSocketException) as problem:
+            raise NotAnswered(f"{self._peer.key}: {problem}") from problem
         # What is said before the bridge has its model may be lost.
         await asyncio.sleep(2.0)
         self.speak()

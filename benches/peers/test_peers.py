@@ -140,6 +140,8 @@ class Table(unittest.TestCase):
         cells = compare.row("it", "pcmu", {**LOAD, "failed_calls": 2}, compare.NOT_RUN, SURVIVED)
         self.assertEqual(cells[2], "0.23 %, 2 of 20 calls failed")
         self.assertEqual(cells[6], "not run")
+        cells = compare.row("it", "pcmu", {**LOAD, "turn_ms": {"p50": None, "p99": None}}, LOAD, SURVIVED)
+        self.assertEqual(cells[4], "none / none ms")
 
 
 if __name__ == "__main__":
