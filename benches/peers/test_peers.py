@@ -37,6 +37,11 @@ class Hearing(unittest.TestCase):
         self.assertFalse(caller.has_answer(frames(said)))
         self.assertIsNotNone(caller.first_sound(frames(said)))
 
+    def test_notes_among_other_sound_are_no_answer(self):
+        noise = np.random.default_rng(1).normal(0, 2500, len(ANSWER))
+        mixed = sound.ulaw_decode(np.frombuffer(ANSWER, np.uint8)) + noise
+        self.assertFalse(caller.has_answer(frames(sound.ulaw_encode(mixed.astype(np.int16)).tobytes())))
+
     def test_silence_is_no_sound(self):
         self.assertIsNone(caller.first_sound(frames(caller.SILENCE * 50 + b"\x7f" * caller.FRAME)))
         self.assertEqual(caller.first_sound(frames(caller.SILENCE * 2 + tone(500, 20))), 2.0 * caller.FRAME)
