@@ -15,6 +15,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resol
 TRUNKLINE = pathlib.Path(os.environ.get("TRUNKLINE_BINARY", TARGET / "release" / "trunkline")).resolve()
 # Node looks for packages beside the script that it runs: scripts/compare copies agents.mjs to its packages.
 NODE = TARGET / "compare-node"
+AGENTS = ("@openai/agents", "@openai/agents-extensions")
 # In seconds; pipecat's imports take long.
 START_TIMEOUT = 120.0
 
@@ -74,7 +75,6 @@ class Peer:
         return service.Service(command[0], command[1:], names, log, settings, START_TIMEOUT)
 
 
-AGENTS = ("@openai/agents", "@openai/agents-extensions")
 # In the order of the table. agents passes mu-law through and has no other way; pipecat always speaks PCM at 24 kHz.
 PEERS = (Peer("trunkline", "pcmu"), Peer("trunkline", "pcm16"), Peer("agents", "pcmu"), Peer("pipecat", "pcm16"))
 
