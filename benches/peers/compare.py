@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -36,6 +37,17 @@ def free_port():
         return listener.getsockname()[1]
 
 
+def run_within(seconds, command, log):
+    """Runs a command with all its output in `log`. Raises `TimeoutExpired`, and leaves no child of it behind."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    with subprocess.Popen(command, cwd=peers.ROOT, start_new_session=True, **streams) as process:
+        try:
+            process.wait(seconds)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
 def put_under_load(peer, arguments, barge):
     """The load generator's figures for one bridge; None if it gave none."""
     run = f"{peer.key}-{'barge' if barge else 'plain'}"
@@ -47,8 +59,7 @@ def put_under_load(peer, arguments, barge):
     try:
         with peer.start(model, OUT / f"{run}-bridge.log") as bridge, open(OUT / f"{run}-load.log", "wb") as log:
             command += ["--target", f"{peers.media_url(bridge)},{bridge.process.pid}"]
-            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-            subprocess.run(command, cwd=peers.ROOT, timeout=arguments.secs + PATIENCE, **streams)
+            run_within(arguments.secs + PATIENCE, command, log)
         return json.loads(figures.read_text())
     except (RuntimeError, subprocess.TimeoutExpired, OSError, ValueError) as problem:
         print(f"{run}: no figures ({problem}), see {OUT / run}-load.log", file=sys.stderr)
