@@ -1,6 +1,6 @@
 // @openai/agents with its Twilio transport, wired as its documentation has it: a WebSocket server, and for each call
-// that comes to /media-stream a transport and a session of its own. Beyond the model's address only a voice is set, as their
-// Twilio example does: without any `audio` this version asks the model for PCM, which callers can't be sent.
+// that comes to /media-stream a transport and a session of its own. Beyond the model's address only a voice is set, as
+// their Twilio example does: without any `audio` this version asks the model for PCM, which callers can't be sent.
 //
 //     node agents.mjs ws://127.0.0.1:8090/openai/v1/realtime?model=gpt-realtime
 //
