@@ -60,8 +60,9 @@ def put_under_load(peer, arguments, barge):
         with peer.start(model, OUT / f"{run}-bridge.log") as bridge, open(OUT / f"{run}-load.log", "wb") as log:
             command += ["--target", f"{peers.media_url(bridge)},{bridge.process.pid}"]
             run_within(arguments.secs + PATIENCE, command, log)
-        return json.loads(figures.read_text())
-    except (RuntimeError, subprocess.TimeoutExpired, OSError, ValueError) as problem:
+        (measured,) = json.loads(figures.read_text())["runs"]
+        return measured
+    except (RuntimeError, subprocess.TimeoutExpired, OSError, ValueError, KeyError) as problem:
         print(f"{run}: no figures ({problem}), see {OUT / run}-load.log", file=sys.stderr)
         return None
 
