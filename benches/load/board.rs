@@ -19,7 +19,7 @@ pub struct Measures {
     pub up: Spread,
     /// The model's first delta to the caller's first frame.
     pub down: Spread,
-    /// Caller's frame to the first frame of the answer.
+    /// Both: what the bridge adds to the time that the model takes for its answer.
     pub turn: Spread,
     /// Caller's frame to `clear`.
     pub clear: Spread,
@@ -55,6 +55,8 @@ struct Turn {
     /// When the turn's first frame was due.
     due: Option<Instant>,
     barge: bool,
+    /// What the turn's first frame took to the model.
+    up: Duration,
     /// When the model sent the first audio of its answer.
     first_delta: Option<Instant>,
     /// Until the caller hears the first frame, or `clear`.
@@ -137,9 +139,12 @@ impl Board {
 
     /// The model hears the first frame of a turn, which came at `came`.
     pub fn heard(&self, number: u32, came: Instant) {
-        let due = self.turn(number, |turn| turn.due);
-        if let Some(due) = due.flatten() {
-            self.record(&self.measures.up, came.saturating_duration_since(due));
+        let up = self.turn(number, |turn| {
+            turn.up = came.saturating_duration_since(turn.due?);
+            Some(turn.up)
+        });
+        if let Some(up) = up.flatten() {
+            self.record(&self.measures.up, up);
         }
     }
 
@@ -156,14 +161,15 @@ impl Board {
         let moments = self.turn(number, |turn| {
             let is_first = turn.waits_for_answer && !turn.waits_for_clear;
             turn.waits_for_answer &= !is_first;
-            let moments = turn.due.zip(turn.first_delta).filter(|_| is_first);
-            moments.map(|(due, sent)| (due, sent, turn.barge))
+            let sent = turn.first_delta.filter(|_| is_first)?;
+            Some((turn.up, sent, turn.barge))
         });
-        let Some((due, sent, barge)) = moments.flatten() else { return false };
+        let Some((up, sent, barge)) = moments.flatten() else { return false };
         // After a barge-in the line's 20 ms clock goes on: where in a tick the answer comes is no latency.
         if !barge {
-            self.record(&self.measures.down, now.saturating_duration_since(sent));
-            self.record(&self.measures.turn, now.saturating_duration_since(due));
+            let down = now.saturating_duration_since(sent);
+            self.record(&self.measures.down, down);
+            self.record(&self.measures.turn, up + down);
         }
         self.count(&self.counts.answers, 1);
         true

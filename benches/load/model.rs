@@ -1,5 +1,5 @@
 //! The model's side: as much of the Realtime protocol (GA) as a bridge needs, on a thread of its own in this process. It
-//! knows callers by what they say (see `script`), answers each turn at once with two seconds of tone at four times real
+//! knows callers by what they say (see `script`), answers each turn with two seconds of tone at four times real
 //! time, and tells the board when.
 //!
 //! `trunkline sim` stands for a model in every other test. Here its voice activity detection would cost more than the
@@ -28,6 +28,9 @@ use crate::script::{Hearing, WINDOW_MS};
 const DELTA_MS: u64 = 200;
 const DELTAS: usize = (ANSWER_MS / DELTA_MS) as usize;
 const DELTA_EVERY: Duration = Duration::from_millis(DELTA_MS / 4);
+/// From hearing a turn to answering it. A bridge that takes its time over an interruption must not throw away the answer
+/// with what was interrupted; a real model takes longer.
+const THINKS: Duration = Duration::from_millis(100);
 const TONE_HZ: f64 = 440.0;
 const AMPLITUDE: f64 = 9_000.0;
 
@@ -236,15 +239,21 @@ impl Session {
         }
     }
 
-    /// A turn begins: whatever is being said is interrupted, and the answer begins at once.
+    /// A turn begins: whatever is being said is interrupted.
     async fn turn(&mut self, number: u32, came: Instant) -> Result<(), Failed> {
         self.board.heard(number, came);
-        if self.answering.take().is_some() {
+        if self.answering.take().is_some_and(|(index, _)| index > 0) {
             self.done("cancelled").await?;
         }
         self.turns += 1;
-        let user = format!("item_user_{}", self.turns);
-        self.tell("input_audio_buffer.speech_started", json!({"audio_start_ms": 0, "item_id": user})).await?;
+        self.answering = Some((0, time::Instant::now() + THINKS));
+        let user = self.user();
+        self.tell("input_audio_buffer.speech_started", json!({"audio_start_ms": 0, "item_id": user})).await
+    }
+
+    /// The answer begins.
+    async fn answer(&mut self) -> Result<(), Failed> {
+        let user = self.user();
         self.tell("input_audio_buffer.speech_stopped", json!({"audio_end_ms": 0, "item_id": user})).await?;
         self.tell("input_audio_buffer.committed", json!({"item_id": user, "previous_item_id": null})).await?;
         let response =
@@ -258,13 +267,17 @@ impl Session {
         .await?;
         let part = json!({"type": "audio", "transcript": ""});
         self.tell("response.content_part.added", self.content(json!({"part": part}))).await?;
-        self.board.answers(number);
-        self.answering = Some((0, time::Instant::now()));
-        self.delta().await
+        if let Some(number) = self.hearing.number() {
+            self.board.answers(number);
+        }
+        Ok(())
     }
 
     async fn delta(&mut self) -> Result<(), Failed> {
         let Some((index, due)) = self.answering else { return Ok(()) };
+        if index == 0 {
+            self.answer().await?;
+        }
         let deltas = if self.format == Format::Pcm16 { &self.answers.pcm16 } else { &self.answers.pcmu };
         let Some(audio) = deltas.get(index) else {
             self.answering = None;
@@ -292,6 +305,10 @@ impl Session {
             "status_details": null, "usage": null,
         });
         self.tell("response.done", json!({"response": response})).await
+    }
+
+    fn user(&self) -> String {
+        format!("item_user_{}", self.turns)
     }
 
     fn response(&self) -> String {
