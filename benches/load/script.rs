@@ -58,7 +58,7 @@ fn registration(number: u32, tick: u32) -> Tick {
     let is_loud = match bit {
         0 => true,
         bit if bit <= BITS => number >> (bit - 1) & 1 == 1,
-        bit if bit == BITS + 1 => number.count_ones() % 2 == 0,
+        bit if bit == BITS + 1 => number.count_ones().is_multiple_of(2),
         _ => false,
     };
     if is_loud { Tick::Loud(tick % WORDS) } else { Tick::Quiet }
