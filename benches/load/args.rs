@@ -37,6 +37,9 @@ pub struct Args {
     /// Callers hang up after so many seconds and call again
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(3..))]
     pub call_secs: Option<u32>,
+    /// The service takes at most so many calls (`calls.max`); those turned away count for nothing else
+    #[arg(long, value_name = "N")]
+    pub max: Option<u32>,
     /// Interrupt every other answer
     #[arg(long)]
     pub barge: bool,

@@ -34,6 +34,8 @@ pub struct Measures {
 /// Counts of the whole measured time.
 #[derive(Default)]
 pub struct Counts {
+    /// Callers to whom the bridge said that it is full.
+    pub turned_away: AtomicU64,
     /// Calls that were ended.
     pub calls: AtomicU64,
     pub turns: AtomicU64,

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::{self, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::board::Board;
 use crate::carrier::{Carrier, Heard};
@@ -34,12 +35,17 @@ pub struct Order {
     pub sounds: Arc<Sounds>,
 }
 
-/// Calls, speaks until the end, hangs up. Why it was no good, if it was none.
+/// Calls, speaks until the end, hangs up. Why it was no good, if it was none. A bridge that is full may say so.
 pub async fn call(order: Order) -> Result<(), String> {
     time::sleep_until(order.start).await;
     loop {
         let socket = match timeout(PATIENCE, dial(&order)).await {
-            Ok(socket) => socket?,
+            Ok(Ok(socket)) => socket,
+            Ok(Err(Refusal::Full)) => {
+                order.board.counts.turned_away.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            Ok(Err(Refusal::Failed(why))) => return Err(why),
             Err(_) => return Err("the call was not answered in 10 s".to_owned()),
         };
         let end = order.redial.map_or(order.end, |after| order.end.min(time::Instant::now() + after));
@@ -53,14 +59,25 @@ pub async fn call(order: Order) -> Result<(), String> {
     }
 }
 
-async fn dial(order: &Order) -> Result<WebSocketStream<Connection>, String> {
-    let socket = tls::connect(order.bridge, order.tls.as_ref()).await.map_err(|error| format!("connect: {error}"))?;
+/// Why there is no call.
+enum Refusal {
+    /// HTTP 503.
+    Full,
+    Failed(String),
+}
+
+async fn dial(order: &Order) -> Result<WebSocketStream<Connection>, Refusal> {
+    let failed = |what: &str, error: &dyn std::fmt::Display| Refusal::Failed(format!("{what}: {error}"));
+    let socket = tls::connect(order.bridge, order.tls.as_ref()).await.map_err(|error| failed("connect", &error))?;
     // To the WebSocket client encryption is none of its business.
     let url = format!("ws://{}{}", order.bridge, order.carrier.path(order.number));
-    let upgraded = tokio_tungstenite::client_async(url, socket).await;
-    let mut socket = upgraded.map_err(|error| format!("upgrade: {error}"))?.0;
+    let mut socket = match tokio_tungstenite::client_async(url, socket).await {
+        Ok((socket, _)) => socket,
+        Err(Error::Http(answer)) if answer.status() == 503 => return Err(Refusal::Full),
+        Err(error) => return Err(failed("upgrade", &error)),
+    };
     for text in order.carrier.greeting(order.number) {
-        socket.send(Message::text(text)).await.map_err(|error| format!("upgrade: {error}"))?;
+        socket.send(Message::text(text)).await.map_err(|error| failed("greeting", &error))?;
     }
     Ok(socket)
 }
@@ -116,10 +133,7 @@ impl Caller<'_> {
         self.socket.send(frame).await.map_err(|error| format!("cut off: {error}"))
     }
 
-    async fn message(
-        &mut self,
-        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-    ) -> Result<(), String> {
+    async fn message(&mut self, message: Option<Result<Message, Error>>) -> Result<(), String> {
         let now = Instant::now();
         let Order { number, board, .. } = self.order;
         match message {

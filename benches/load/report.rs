@@ -72,6 +72,7 @@ pub struct Figures {
     lateness: Quantiles,
     completeness: Option<f64>,
     appended: Option<f64>,
+    turned_away: u64,
     ended: u64,
     turns: u64,
     answers: u64,
@@ -97,13 +98,14 @@ impl Figures {
         let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64 * 100.0);
         let total = |path: &str| ended.iter().map(|call| admin::number(call, path)).sum();
         let (measures, counts) = (&board.measures, &board.counts);
+        let carried = (f64::from(calls) - count(&counts.turned_away) as f64).max(1.0);
         let lateness = Quantiles::of(&measures.lateness);
         Self {
             which,
             calls,
-            cpu: cpu(window.bridge) / f64::from(calls),
+            cpu: cpu(window.bridge) / carried,
             rss_mib: mib(window.bridge.1.resident_kib),
-            rss_mib_per_call: mib(window.bridge.1.resident_kib.saturating_sub(base.resident_kib)) / f64::from(calls),
+            rss_mib_per_call: mib(window.bridge.1.resident_kib.saturating_sub(base.resident_kib)) / carried,
             memory_curve: window.memory.iter().map(|(at, kib)| (*at, mib(*kib))).collect(),
             own_cpu: cpu(window.own),
             starved: (window.bridge.1.starved_s - window.bridge.0.starved_s) / seconds * 1_000.0,
@@ -126,6 +128,7 @@ impl Figures {
             lateness,
             completeness: share(count(&counts.heard_ms), count(&counts.sent_ms)),
             appended: share(count(&counts.appended_ms), count(&counts.frames) * 20),
+            turned_away: count(&counts.turned_away),
             ended: count(&counts.calls),
             turns: count(&counts.turns),
             answers: count(&counts.answers),
@@ -158,7 +161,7 @@ impl Figures {
             "up_ms": self.up.json(), "down_ms": self.down.json(), "turn_ms": self.turn.json(), "clear_ms": self.clear.json(),
             "spacing_ms": self.spacing.json(), "truncation_error_ms": self.truncation.json(),
             "completeness_percent": self.completeness, "appended_percent": self.appended,
-            "starved_ms_per_s": self.starved, "dropped": self.dropped, "underruns": self.underruns, "calls_ended": self.ended, "turns": self.turns, "answers": self.answers,
+            "starved_ms_per_s": self.starved, "dropped": self.dropped, "underruns": self.underruns, "turned_away": self.turned_away, "calls_ended": self.ended, "turns": self.turns, "answers": self.answers,
             "barges": self.barges, "clears": self.clears, "truncations": self.truncations,
             "generator": {"cpu_percent": self.own_cpu, "lateness_ms": self.lateness.json()},
         })
@@ -185,7 +188,7 @@ impl Figures {
             ("truncation error", self.truncation.shown()),
             ("audio heard", percent(self.completeness)),
             ("audio appended", percent(self.appended)),
-            ("calls ended", self.ended.to_string()),
+            ("calls ended, turned away", format!("{}, {}", self.ended, self.turned_away)),
             ("turns, answers", format!("{}, {}", self.turns + self.barges, self.answers)),
             ("barge-ins, clears, truncations", format!("{}, {}, {}", self.barges, self.clears, self.truncations)),
             ("dropped, underruns", format!("{}, {}", self.dropped, self.underruns)),
