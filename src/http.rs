@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod auth;
+pub(crate) mod carrier;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod ingest;
@@ -36,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) bridge: Arc<BridgeSettings>,
     pub(crate) ingest: Secured,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) carriers: carrier::Carriers,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) admin: Secured,
     pub(crate) mask_numbers: bool,
