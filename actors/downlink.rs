@@ -102,7 +102,7 @@ impl Downlink {
         let before = self.link.replace(link);
         self.peer_answers = peer.answers_marks;
         self.link_gone = false;
-        self.playout.set_lead(now.into_std(), peer.lead);
+        self.playout.set_queue(now.into_std(), peer.lead);
         self.playout.set_fill(now.into_std(), peer.fill);
         self.playout.hold(now.into_std(), false);
         before

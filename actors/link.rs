@@ -19,8 +19,8 @@ const CONTROL_LANE: usize = 64;
 pub struct Peer {
     /// It wants a frame every 20 ms even when nothing plays.
     pub fill: bool,
-    /// It queues audio, and is sent it this long before it is to be heard. Zero: it plays frames as they come.
-    pub lead: Duration,
+    /// It has a queue, and is sent audio this long before it is to be heard. `None`: it plays frames as they come.
+    pub lead: Option<Duration>,
     /// It answers every mark; of another one that is known once it answered one.
     pub answers_marks: bool,
     /// Whether it presses keys ([`LinkControl::Dtmf`]).
@@ -42,13 +42,7 @@ pub enum Transfers {
 
 impl Default for Peer {
     fn default() -> Self {
-        Self {
-            fill: false,
-            lead: Duration::ZERO,
-            answers_marks: false,
-            presses_keys: true,
-            transfers: Transfers::Silently,
-        }
+        Self { fill: false, lead: None, answers_marks: false, presses_keys: true, transfers: Transfers::Silently }
     }
 }
 
@@ -149,7 +143,7 @@ pub fn link(codec: LineCodec) -> (LinkSender, LinkReceiver) {
 /// A fresh link whose socket speaks `codec` with this peer.
 #[must_use]
 pub fn link_to(peer: Peer, codec: LineCodec) -> (LinkSender, LinkReceiver) {
-    let lead = peer.lead.as_millis() / u128::from(FRAME_MS);
+    let lead = peer.lead.unwrap_or_default().as_millis() / u128::from(FRAME_MS);
     let (control_tx, control) = mpsc::channel(CONTROL_LANE);
     let (audio_tx, audio) = mpsc::channel(AUDIO_LANE.saturating_add(usize::try_from(lead).unwrap_or_default()));
     let sender = LinkSender { codec, peer, generation: 0, control: control_tx, audio: audio_tx };

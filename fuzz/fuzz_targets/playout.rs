@@ -27,15 +27,15 @@ enum Step {
 #[derive(Arbitrary, Debug)]
 struct Input {
     codec: u8,
-    /// In frames.
-    lead: u8,
+    /// Of a peer with a queue, in frames.
+    lead: Option<u8>,
     steps: Vec<Step>,
 }
 
 struct Run {
     playout: Playout<u8>,
     codec: LineCodec,
-    lead: u64,
+    lead: Option<u64>,
     begin: Instant,
     now: Instant,
     /// Bytes pushed and bytes that came out, since the last clear.
@@ -49,9 +49,9 @@ struct Run {
 fuzz_target!(|input: Input| {
     let codec = [LineCodec::Pcmu, LineCodec::Pcma, LineCodec::L16][usize::from(input.codec) % 3];
     let begin = Instant::now();
-    let lead = u64::from(input.lead % 11);
+    let lead = input.lead.map(|lead| u64::from(lead % 11));
     let mut playout = Playout::new(codec);
-    playout.set_lead(begin, Duration::from_millis(lead * 20));
+    playout.set_queue(begin, lead.map(|lead| Duration::from_millis(lead * 20)));
     let mut run = Run { playout, codec, lead, begin, now: begin, pushed: 0, came_out: 0, frames: 0, emptied: 1 };
     for step in &input.steps {
         run.step(step);
@@ -120,12 +120,13 @@ impl Run {
                 Due::Mark(_) => {}
             }
         }
-        assert!(frames <= 2 + self.lead, "a burst of {frames} frames");
-        assert!(self.playout.ahead(self.now).as_millis() as u64 <= self.lead * 20, "further ahead than the lead");
+        let lead = self.lead.unwrap_or_default();
+        assert!(frames <= 2 + lead, "a burst of {frames} frames");
+        assert!(self.playout.ahead(self.now).as_millis() as u64 <= lead * 20, "further ahead than the lead");
         self.frames += frames;
         // Never faster than real time: a frame for each 20 ms since the beginning, and one for the beginning itself. A lead
         // is given again to a peer that lost its queue, together with the frame it was just playing.
-        let given = if self.lead == 0 { 0 } else { (self.lead + 1) * self.emptied };
+        let given = self.lead.map_or(0, |lead| (lead + 1) * self.emptied);
         let ticks = (self.now - self.begin).as_millis() as u64 / 20 + 1 + given;
         assert!(self.frames <= ticks, "{} frames in {ticks} ticks", self.frames);
         if let Some(due) = self.playout.next_due() {

@@ -29,7 +29,7 @@ const MAX_STREAM_SID: usize = 128;
 
 /// What Twilio does with what it is sent: it queues it, and answers every mark.
 pub(crate) fn peer(lead: Duration) -> Peer {
-    Peer { fill: false, lead, answers_marks: true, presses_keys: false, transfers: Transfers::Never }
+    Peer { fill: false, lead: Some(lead), answers_marks: true, presses_keys: false, transfers: Transfers::Never }
 }
 
 /// Media Streams on one socket.

@@ -15,7 +15,7 @@ const LEAD: u64 = 100;
 
 fn queues() -> Dial {
     let peer = Peer {
-        lead: Duration::from_millis(LEAD),
+        lead: Some(Duration::from_millis(LEAD)),
         answers_marks: true,
         presses_keys: false,
         transfers: Transfers::Never,

@@ -56,7 +56,7 @@ async fn caller(bench: Bench, id: String, mut rng: fastrand::Rng, links: Rc<std:
                 let number = ["100", "100", "100", "6001", "6666"][rng.usize(..5)];
                 let peer = Peer {
                     fill: rng.bool(),
-                    lead: Duration::from_millis([0, 0, 60, 100, 200][rng.usize(..5)]),
+                    lead: [None, None, Some(0), Some(100), Some(200)][rng.usize(..5)].map(Duration::from_millis),
                     ..Peer::default()
                 };
                 let caller = Caller::dial(&bench, &id, Dial { peer, ..Dial::to(number) }).await;
@@ -148,8 +148,7 @@ fn check(bench: &Bench, links: &[(Peer, Heard)], seed: u64) {
         let mut ticks: HashMap<u64, u32> = HashMap::new();
         link.frames().into_iter().for_each(|(at, _)| *ticks.entry(at).or_default() += 1);
         // A lead goes out at once, and once more after a clear at that moment.
-        let ahead = peer.lead.as_millis() as u32 / 20;
-        let most = if ahead == 0 { 1 } else { 2 * (1 + ahead) };
+        let most = peer.lead.map_or(1, |lead| 2 * (1 + lead.as_millis() as u32 / 20));
         assert!(ticks.values().all(|frames| *frames <= most), "seed {seed}: a burst");
     }
 }

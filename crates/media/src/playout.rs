@@ -18,9 +18,9 @@ const TICK: Duration = Duration::from_millis(FRAME_MS as u64);
 ///
 /// - An idle playout starts with the first whole frame, though never less than 20 ms after the last one sent. From
 ///   then on frame n is played at start + n * 20 ms, which is its tick.
-/// - Audio is due a lead before its tick ([`Playout::set_lead`]; without one, at its tick), silence at its tick.
+/// - Audio is due at its tick, or a lead before it for a peer with a queue ([`Playout::set_queue`]); silence at its tick.
 /// - A poll that is one whole tick late makes the missed frame up. If it is later, the clock slips by the missed
-///   ticks: no burst, nothing lost, [`Playout::late_ticks`] counts them. With a lead a poll is late when the lead is
+///   ticks: no burst, nothing lost, [`Playout::late_ticks`] counts them. With a queue a poll is late when the lead is
 ///   used up, and then the clock slips at once: the peer has been silent meanwhile.
 /// - A due tick at which the item playing is unfinished and has no whole frame is an underrun; the clock starts anew
 ///   when audio comes. With `fill` the clock never stops: silence goes out where nothing plays.
@@ -32,8 +32,8 @@ pub struct Playout<K: Clone + PartialEq> {
     heard: Heard<K>,
     silence: Bytes,
     fill: bool,
-    /// How long before its tick a frame of audio is sent.
-    lead: Duration,
+    /// How long before its tick a frame of audio is sent, to a peer that has a queue.
+    queue_lead: Option<Duration>,
     held: bool,
     hushed: bool,
     /// The next tick; `None` while the clock stands.
@@ -86,7 +86,7 @@ impl<K: Clone + PartialEq> Playout<K> {
             heard: Heard::new(),
             silence: Bytes::from(vec![codec.silence(); codec.frame_bytes()]),
             fill: false,
-            lead: Duration::ZERO,
+            queue_lead: None,
             held: false,
             hushed: false,
             next: None,
@@ -105,18 +105,18 @@ impl<K: Clone + PartialEq> Playout<K> {
         self.set_clock(now);
     }
 
-    /// A peer takes over. It is sent audio this long before it is to be played, and queues it: what is late by less than
-    /// that leaves no gap there. Such a peer plays a frame from its tick on, to the millisecond, so that is how the
-    /// accounts are kept; without a lead, a frame counts as played once it is sent.
-    pub fn set_lead(&mut self, now: Instant, lead: Duration) {
+    /// A peer takes over. One that has a queue is sent audio `lead` before it is to be played: what is late by less than
+    /// that leaves no gap there. It plays a frame from its tick on, to the millisecond, so that is how the accounts are
+    /// kept. Of one without (`None`) a frame counts as played once it is sent.
+    pub fn set_queue(&mut self, now: Instant, lead: Option<Duration>) {
         self.peer_emptied(now);
-        if lead != self.lead {
-            self.lead = lead;
-            self.heard.set_queueing(!lead.is_zero());
+        if lead != self.queue_lead {
+            self.queue_lead = lead;
+            self.heard.set_queueing(lead.is_some());
         }
     }
 
-    /// How far the ticks of what was sent reach beyond `now`; zero without a lead.
+    /// How far the ticks of what was sent reach beyond `now`: never more than the lead.
     pub fn ahead(&self, now: Instant) -> Duration {
         self.last.map_or(Duration::ZERO, |last| last.saturating_duration_since(now))
     }
@@ -173,8 +173,8 @@ impl<K: Clone + PartialEq> Playout<K> {
         }
         let tick = self.next.filter(|tick| self.due(*tick) <= now)?;
         let missed = whole_ticks(now.saturating_duration_since(tick));
-        // One missed tick is made up by the next poll; more would be a burst. A peer that queues ran dry meanwhile.
-        let made_up = u32::from(self.lead.is_zero());
+        // One missed tick is made up by the next poll; more would be a burst. A queue ran dry meanwhile.
+        let made_up = u32::from(self.queue_lead.is_none());
         let slip = if missed > made_up { missed } else { 0 };
         if !self.is_starved() {
             self.late_ticks += u64::from(slip);
@@ -207,7 +207,7 @@ impl<K: Clone + PartialEq> Playout<K> {
         }
     }
 
-    /// The peer answered the mark of `item`: everything up to it was heard, and the time since the mark (with a lead: since
+    /// The peer answered the mark of `item`: everything up to it was heard, and the time since the mark (with a queue: since
     /// the tick of the frame before it) is the peer's lag, 5 s at most. An unknown or stale answer is ignored.
     pub fn peer_played(&mut self, now: Instant, item: &K) {
         self.heard.answered(now, item);
@@ -215,8 +215,8 @@ impl<K: Clone + PartialEq> Playout<K> {
 
     /// Empties the playout, and tells of every item pushed since the last clear that is not known to be wholly heard,
     /// in order. Frames sent within the peer's lag count as unheard; an item without any audio is not told of. What
-    /// comes next is due 20 ms after the last frame sent at the earliest, or at once to a peer that queues: it forgets
-    /// what it holds. A later push for one of these keys opens a new item.
+    /// comes next is due 20 ms after the last frame sent at the earliest, or at once to a peer with a queue, which
+    /// is empty then. A later push for one of these keys opens a new item.
     pub fn clear(&mut self, now: Instant) -> Vec<ItemAccount<K>> {
         let per_ms = self.codec.bytes_per_ms() as u64;
         let account = |item: K, tally: Tally, unheard: u64, ended: bool| ItemAccount {
@@ -284,12 +284,13 @@ impl<K: Clone + PartialEq> Playout<K> {
     /// When the frame of that tick is sent: audio a lead before it, silence (or nothing) at it.
     fn due(&self, tick: Instant) -> Instant {
         let has_audio = !self.hushed && self.items.iter().find(|item| !item.is_over()).is_some_and(Item::has_frame);
-        if has_audio { tick.checked_sub(self.lead).unwrap_or(tick) } else { tick }
+        let lead = self.queue_lead.filter(|_| has_audio).unwrap_or_default();
+        tick.checked_sub(lead).unwrap_or(tick)
     }
 
-    /// A peer that queues holds nothing any more: the next frame is played as soon as it comes.
+    /// The peer's queue, if it has one, is empty: the next frame is played as soon as it comes.
     fn peer_emptied(&mut self, now: Instant) {
-        if !self.lead.is_zero() {
+        if self.queue_lead.is_some() {
             self.last = None;
             self.next = self.next.map(|tick| tick.min(now));
         }

@@ -40,7 +40,7 @@ pub(super) struct Heard<K> {
     sent: VecDeque<Sent>,
     /// From [`Sent::at`] to the frame being heard.
     lag: Duration,
-    /// The peer queues what it is sent and plays each frame in its 20 ms.
+    /// The peer has a queue, and plays each frame in its 20 ms.
     queueing: bool,
 }
 
@@ -98,8 +98,8 @@ impl<K: PartialEq> Heard<K> {
         self.done.iter_mut().rev().find(|item| item.serial == serial)
     }
 
-    /// Bytes of item `serial` that the peer still holds back. Of the frame that a queueing peer plays right now, the part
-    /// that is yet to come.
+    /// Bytes of item `serial` that the peer still holds back. Of the frame that a peer with a queue plays right now, the
+    /// part that is yet to come.
     pub(super) fn unheard(&self, now: Instant, serial: u64) -> u64 {
         let recent = self.sent.iter().rev().take_while(|frame| frame.at + self.lag > now);
         let held_back = |frame: &Sent| {

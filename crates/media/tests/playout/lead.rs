@@ -1,4 +1,4 @@
-//! A peer that queues is sent a short lead; what it has heard is known all the same.
+//! A peer with a queue is sent a short lead; what it has heard is known all the same.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::{at, audio, frame_times, names, poll_all};
 
 fn with_lead(ms: u64) -> Playout<u32> {
     let mut playout = Playout::new(LineCodec::Pcmu);
-    playout.set_lead(at(0), Duration::from_millis(ms));
+    playout.set_queue(at(0), Some(Duration::from_millis(ms)));
     playout
 }
 
@@ -46,7 +46,7 @@ fn the_lead_goes_out_at_once_and_then_a_frame_every_tick() {
 
 #[test]
 fn what_was_heard_is_known_to_the_millisecond() {
-    for lead in [20, 100, 200] {
+    for lead in [0, 20, 100, 200] {
         for now in [0, 1, 19, 20, 21, 55, 499, 999] {
             let mut playout = with_lead(lead);
             playout.push(at(0), &1, audio(1_000));
@@ -171,9 +171,9 @@ fn a_socket_that_takes_over_gets_a_lead_of_its_own() {
     playout.hold(at(250), false);
     assert_eq!(frame_times(&play(&mut playout, 250, 260)), [250; 6]);
     // The newest socket wins, whether the one before is gone or not.
-    playout.set_lead(at(290), Duration::from_millis(100));
+    playout.set_queue(at(290), Some(Duration::from_millis(100)));
     assert_eq!(frame_times(&play(&mut playout, 290, 300)), [290; 6]);
-    playout.set_lead(at(305), Duration::ZERO);
+    playout.set_queue(at(305), None);
     assert_eq!(frame_times(&play(&mut playout, 305, 350)), [305, 325, 345], "this one plays frames as they come");
 }
 

@@ -64,7 +64,7 @@ impl Expected {
 struct Bench {
     playout: Playout<u32>,
     codec: LineCodec,
-    lead: Duration,
+    lead: Option<Duration>,
     now: Instant,
     items: VecDeque<Expected>,
     /// Received and sent bytes of items whose mark is out since the last clear; the last of a key counts.
@@ -82,9 +82,9 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(codec: LineCodec, lead: Duration) -> Self {
+    fn new(codec: LineCodec, lead: Option<Duration>) -> Self {
         let mut playout = Playout::new(codec);
-        playout.set_lead(at(0), lead);
+        playout.set_queue(at(0), lead);
         Self {
             playout,
             codec,
@@ -138,7 +138,7 @@ impl Bench {
         let queued: usize = self.items.iter().map(|item| padded(item) - item.out.min(padded(item))).sum();
         assert_eq!(self.playout.queued_ms(), queued.div_ceil(self.codec.bytes_per_ms()) as u64);
         assert_eq!(self.playout.is_idle(), self.items.is_empty());
-        assert!(self.playout.ahead(self.now) <= self.lead, "no further ahead than the lead");
+        assert!(self.playout.ahead(self.now) <= self.lead.unwrap_or_default(), "no further ahead than the lead");
         let counters = (self.playout.underruns(), self.playout.late_ticks());
         assert!(counters.0 >= self.counters.0 && counters.1 >= self.counters.1);
         self.counters = counters;
@@ -225,15 +225,15 @@ impl Bench {
             at_this_poll += 1;
             self.timing(punctual);
         }
-        let ahead = self.lead.as_millis() as usize / 20;
+        let ahead = self.lead.unwrap_or_default().as_millis() as usize / 20;
         assert!(at_this_poll <= 2 + ahead, "{at_this_poll} frames at one poll");
     }
 
     /// Ticks are 20 ms apart, and a frame comes at most two ticks after its own: so no frame may come earlier than
-    /// 20 ms each after any frame before it, less two ticks. If polls are punctual, not even that much. With a lead,
+    /// 20 ms each after any frame before it, less two ticks. If polls are punctual, not even that much. With a queue,
     /// `ahead` says it all.
     fn timing(&mut self, punctual: bool) {
-        if !self.lead.is_zero() {
+        if self.lead.is_some() {
             return;
         }
         let tick = Duration::from_millis(20);
@@ -282,9 +282,9 @@ proptest! {
     fn everything_adds_up(
         ops in ops(),
         codec in prop::sample::select(vec![LineCodec::Pcmu, LineCodec::Pcma, LineCodec::L16]),
-        lead in prop::sample::select(vec![0_u64, 0, 20, 100, 200]),
+        lead in prop::sample::select(vec![None, None, Some(0_u64), Some(20), Some(100), Some(200)]),
     ) {
-        let mut bench = Bench::new(codec, Duration::from_millis(lead));
+        let mut bench = Bench::new(codec, lead.map(Duration::from_millis));
         ops.into_iter().for_each(|op| bench.run(op));
         // whatever happened, what is left can be played to its end
         bench.run(Op::Hold(false));
