@@ -14,7 +14,8 @@ const AUDIO_LANE: usize = 6;
 /// Control messages waiting for the writer. A socket that lets this many pile up is not read by anybody.
 const CONTROL_LANE: usize = 64;
 
-/// What the far side of a link does and can do. The default is one that plays frames as they come and takes every control.
+/// What the far side of a link does and can do. The default is one that plays frames as they come and takes every
+/// control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// It wants a frame every 20 ms even when nothing plays.

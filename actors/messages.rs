@@ -220,8 +220,8 @@ pub struct LeaveWhenHeard(pub Leave);
 #[rtype(result = "()")]
 pub struct StayOn;
 
-/// Keys for the far end, where no SIP media application presses them. Answered with whether the caller's side was told to
-/// press them. From `AzureSessionActor`.
+/// Keys for the far end, where no SIP media application presses them. Answered with whether the caller's side was
+/// told to press them. From `AzureSessionActor`.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub struct PressKeys(pub String);

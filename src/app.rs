@@ -346,6 +346,7 @@ fn shared(
         ingest: Secured::new(settings.ingest.secret.as_ref()),
         allowed_origins: settings.ingest.allowed_origins.clone(),
         carriers: carrier::Carriers::new(&settings.ingest.twilio),
+        malformed: Arc::default(),
         heartbeat: Heartbeat { every: settings.ingest.heartbeat, timeout: settings.ingest.heartbeat_timeout },
         admin: Secured::new(settings.admin.token.as_ref()),
         mask_numbers: settings.log.mask_numbers,

@@ -11,7 +11,7 @@ pub(crate) mod outreach;
 pub(crate) mod sma;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) ingest: Secured,
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) carriers: carrier::Carriers,
+    /// Messages of callers' sockets that could not be read and not be answered.
+    pub(crate) malformed: Arc<AtomicU64>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) admin: Secured,
     pub(crate) mask_numbers: bool,

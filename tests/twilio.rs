@@ -22,6 +22,9 @@ use tokio::time::Instant;
 
 const SECRET: &str = "s3cret";
 const AUTH_TOKEN: &str = "4e7a0f9d1c2b3a495867768594a3b2c1";
+/// Path, headers, and the status and code that answer them.
+type Knock = (String, Vec<(&'static str, String)>, u16, &'static str);
+
 /// As the echo route wants it: what goes in comes out, byte for byte.
 const PCMU: (&str, &str) = ("TRUNKLINE__REALTIME__AUDIO", "pcmu");
 
@@ -109,7 +112,10 @@ async fn what_comes_before_the_start_and_of_other_tracks_is_not_heard() {
         }
     };
     assert_eq!(heard, sound::pattern(320)[160..], "the call goes on, and nothing else was heard");
-    assert_eq!(service.call("CA1").await["up"]["frames"], 1);
+    let call = service.call("CA1").await;
+    assert_eq!((&call["up"]["frames"], &call["up"]["dropped"]), (&json!(1), &json!(0)), "{call:#}");
+    let metrics = service.get("/metrics").await.body;
+    assert!(metrics.contains("trunkline_malformed_messages_total 6\n"), "each is counted: {metrics}");
 }
 
 #[tokio::test]
@@ -303,7 +309,7 @@ async fn whoever_has_no_business_here_is_refused_before_the_upgrade() {
         headers
     };
     let header = |name: &'static str, value: &str| vec![(name, value.to_owned())];
-    let cases: Vec<(String, Vec<(&str, String)>, u16, &str)> = vec![
+    let cases: Vec<Knock> = vec![
         ("/media-stream".into(), vec![], 101, ""),
         ("/media-stream".into(), signed(&own), 101, ""),
         ("/media-stream".into(), signed(&format!("{own}/")), 101, ""),

@@ -10,15 +10,27 @@ use trunkline_media::{Due, LineCodec, Playout};
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    Push { item: u8, bytes: u16, live: bool },
-    End { item: u8 },
+    Push {
+        item: u8,
+        bytes: u16,
+        live: bool,
+    },
+    End {
+        item: u8,
+    },
     /// Time goes on to the next due moment, and by this many ms more.
-    PlayLate { ms: u8 },
+    PlayLate {
+        ms: u8,
+    },
     /// Time goes on by so much without a poll.
-    Wait { ms: u16 },
+    Wait {
+        ms: u16,
+    },
     Clear,
     Refuse,
-    PeerPlayed { item: u8 },
+    PeerPlayed {
+        item: u8,
+    },
     Hold(bool),
     Hush(bool),
     Fill(bool),
@@ -124,8 +136,8 @@ impl Run {
         assert!(frames <= 2 + lead, "a burst of {frames} frames");
         assert!(self.playout.ahead(self.now).as_millis() as u64 <= lead * 20, "further ahead than the lead");
         self.frames += frames;
-        // Never faster than real time: a frame for each 20 ms since the beginning, and one for the beginning itself. A lead
-        // is given again to a peer that lost its queue, together with the frame it was just playing.
+        // Never faster than real time: a frame for each 20 ms since the beginning, and one for the beginning itself.
+        // A lead is given again to a peer that lost its queue, together with the frame it was just playing.
         let given = self.lead.map_or(0, |lead| (lead + 1) * self.emptied);
         let ticks = (self.now - self.begin).as_millis() as u64 / 20 + 1 + given;
         assert!(self.frames <= ticks, "{} frames in {ticks} ticks", self.frames);

@@ -59,8 +59,8 @@ impl Secured {
         headers.contains_key("x-gateway-secret") || headers.contains_key(AUTHORIZATION)
     }
 
-    /// The parts of a token that was signed with the secret for this call and role, and is not expired. There is none to a
-    /// door without a secret.
+    /// The parts of a token that was signed with the secret for this call and role, and is not expired. There is none
+    /// to a door without a secret.
     pub(crate) fn check_token<'a>(&self, token: &'a str, call_id: &str, role: &str, now: u64) -> Option<Token<'a>> {
         let secret = self.secret.as_ref()?;
         let (expiry, mac) = token.split_once('.')?;

@@ -1,5 +1,7 @@
-//! Carriers' WebSocket dialects, on `/ingest?dialect=...` and paths of their own: which call a socket is about is known from its
-//! first message only. Whoever has shown nothing by then has to bring a token in it.
+//! Carriers' WebSocket dialects, on `/ingest?dialect=...` and paths of their own: which call a socket is about is
+//! known from its first message only. Whoever has shown nothing by then has to bring a token in it.
+
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
@@ -108,8 +110,8 @@ fn enter<D: Carrier + 'static>(
     Ok(response)
 }
 
-/// Whoever shows something good is known, whoever shows something wrong is refused, and whoever shows nothing may wait, if
-/// there is a secret that a token can be signed with.
+/// Whoever shows something good is known, whoever shows something wrong is refused, and whoever shows nothing may
+/// wait, if there is a secret that a token can be signed with.
 fn standing(headers: &HeaderMap, shared: &Shared, query: &Query, signature: Signature) -> Result<Standing, Refused> {
     let refused = |message| Err(refuse(StatusCode::UNAUTHORIZED, "unauthorized", message));
     let secret = &shared.ingest;
@@ -188,7 +190,8 @@ impl Arriving {
         // Nothing more will be told: its route need not wait. A line that is gone already closes the link.
         let event = CallerEvent::Start(CallFacts::default());
         let _ = line.0.send(CallerSays { epoch: line.1, event }).await;
-        Socket { dialect, heartbeat: shared.heartbeat, session, stream, link, line: Some(line) }.run().await;
+        let (heartbeat, malformed) = (shared.heartbeat, Arc::clone(&shared.malformed));
+        Socket { dialect, heartbeat, session, stream, link, malformed, line: Some(line) }.run().await;
     }
 }
 
@@ -202,8 +205,8 @@ fn may_enter(shared: &Shared, token: Option<&str>, call_id: &CallId) -> bool {
         .is_some_and(|token| shared.carriers.spent.spend(token.mac, token.expiry, now))
 }
 
-/// How a call that is refused after the upgrade is told: 1013 (RFC 6455's registry, "try again later") where another instance
-/// or another moment may take it.
+/// How a call that is refused after the upgrade is told: 1013 (RFC 6455's registry, "try again later") where another
+/// instance or another moment may take it.
 fn refused(refusal: Refusal) -> (u16, &'static str) {
     match refusal {
         Refusal::Draining => (1013, "draining"),

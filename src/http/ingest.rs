@@ -1,5 +1,7 @@
 //! `GET /ingest`: a caller's media comes in, in the native dialect; other dialects are handed on.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::ORIGIN;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -80,8 +82,8 @@ impl Query {
         Ok(Wanted { call_id, codec, role, fill, facts: self.facts() })
     }
 
-    /// What the query says of the call, where the carrier's own messages say the rest. What they alone decide is not to be
-    /// had otherwise.
+    /// What the query says of the call, where the carrier's own messages say the rest. What they alone decide is not
+    /// to be had otherwise.
     pub(super) fn check_for_carrier(self) -> Result<CallFacts, Refused> {
         for (key, given, only) in
             [("codec", &self.codec, "pcmu"), ("role", &self.role, "media"), ("fill", &self.fill, "none")]
@@ -258,7 +260,8 @@ impl Upgrade {
         line: Option<Line>,
     ) -> HttpResponse {
         let Self { response, session, stream } = self;
-        let socket = Socket { dialect, heartbeat: shared.heartbeat, session, stream, link, line };
+        let (heartbeat, malformed) = (shared.heartbeat, Arc::clone(&shared.malformed));
+        let socket = Socket { dialect, heartbeat, session, stream, link, malformed, line };
         actix_rt::spawn(socket.run());
         response
     }

@@ -1,5 +1,5 @@
-//! What a dialect is: one carrier's way of speaking over a WebSocket. It translates both ways and decides nothing about the
-//! call. No socket and no clock in it.
+//! What a dialect is: one carrier's way of speaking over a WebSocket. It translates both ways and decides nothing
+//! about the call. No socket and no clock in it.
 
 use actix_web::web::Bytes;
 use bytes::BytesMut;
@@ -21,8 +21,15 @@ pub(crate) const MAX_METADATA: usize = 4_096;
 pub(crate) enum Heard {
     /// Audio in the link's codec.
     Audio(Bytes),
-    /// Anything else, mistakes included.
+    /// Anything else; a mistake that the dialect can answer is one too.
     Event(CallerEvent),
+    /// A mistake that the dialect has no answer to: it is counted and passed over.
+    Malformed {
+        /// What was wrong.
+        why: String,
+        /// Milliseconds of audio it cost.
+        lost_ms: u64,
+    },
     /// Nothing that the call has to know.
     Nothing,
 }
@@ -34,8 +41,8 @@ pub(crate) enum Say {
     Binary(Bytes),
 }
 
-/// One dialect on one socket. Reading and writing go on side by side, each with a buffer of its own that is used again for
-/// every message.
+/// One dialect on one socket. Reading and writing go on side by side, each with a buffer of its own that is used
+/// again for every message.
 pub(crate) trait Dialect {
     /// A text message, whatever a stranger wrote.
     fn text(&self, text: &str, scratch: &mut BytesMut) -> Heard;

@@ -1,4 +1,5 @@
-//! The time between a carrier's upgrade and the message that says which call it is about. Nothing of the call exists yet.
+//! The time between a carrier's upgrade and the message that says which call it is about. Nothing of the call exists
+//! yet.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -129,8 +130,8 @@ impl SpentTokens {
         Self { spent: Mutex::default(), most }
     }
 
-    /// Spends the token of this HMAC, which is good until `expiry` (Unix seconds, as is `now`). False if it was spent before,
-    /// or nothing more can be remembered: a token that could be used twice is not taken at all.
+    /// Spends the token of this HMAC, which is good until `expiry` (Unix seconds, as is `now`). False if it was spent
+    /// before, or nothing more can be remembered: a token that could be used twice is not taken at all.
     pub(crate) fn spend(&self, mac: &str, expiry: u64, now: u64) -> bool {
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         if spent.len() >= self.most {

@@ -1,5 +1,7 @@
 //! One WebSocket of a caller's side: reads into the call's line, writes what the line says, keeps the heart beating.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
@@ -36,6 +38,8 @@ pub(crate) struct Socket<D> {
     pub(crate) session: Session,
     pub(crate) stream: AggregatedMessageStream,
     pub(crate) link: LinkReceiver,
+    /// Messages so far, on all sockets, that could not be read and not be answered.
+    pub(crate) malformed: Arc<AtomicU64>,
     /// `None` for a listener.
     pub(crate) line: Option<Line>,
 }
@@ -56,9 +60,9 @@ enum ReadEnd {
 impl<D: Dialect> Socket<D> {
     /// Runs until the socket or the call is over.
     pub(crate) async fn run(self) {
-        let Self { dialect, heartbeat, session, stream, link, line } = self;
+        let Self { dialect, heartbeat, session, stream, link, malformed, line } = self;
         let writer = write(session.clone(), link, &dialect);
-        let reader = read(session.clone(), stream, &dialect, heartbeat, line.as_ref());
+        let reader = read(session.clone(), stream, (&dialect, &malformed), heartbeat, line.as_ref());
         tokio::pin!(writer, reader);
         let end = tokio::select! {
             end = &mut reader => end,
@@ -115,11 +119,12 @@ async fn say(session: &mut Session, message: Say) -> Result<(), Closed> {
 async fn read(
     mut session: Session,
     mut stream: AggregatedMessageStream,
-    dialect: &impl Dialect,
+    (dialect, malformed): (&impl Dialect, &AtomicU64),
     heartbeat: Heartbeat,
     mut line: Option<&Line>,
 ) -> ReadEnd {
     let mut scratch = BytesMut::new();
+    let mut is_noted = false;
     let mut heard = Instant::now();
     let mut ping = heard + heartbeat.every;
     loop {
@@ -161,6 +166,17 @@ async fn read(
                     line = None;
                 }
                 continue;
+            }
+            Heard::Malformed { why, lost_ms } => {
+                malformed.fetch_add(1, Ordering::Relaxed);
+                // Said once: a log that a stranger can fill helps nobody.
+                if !std::mem::replace(&mut is_noted, true) {
+                    tracing::debug!(why, "a message was passed over, as all like it on this socket will be");
+                }
+                if lost_ms == 0 {
+                    continue;
+                }
+                CallerEvent::Bad { code: "bad_audio", message: why, lost_ms }
             }
             Heard::Nothing => continue,
         };

@@ -1,15 +1,14 @@
 //! Twilio Media Streams, both ways (`<Connect><Stream>`): mu-law in base64, JSON throughout.
 //!
-//! Twilio has no words for what the fallback does, for keys and for transfers, and none for mistakes: it takes `media`,
-//! `mark` and `clear`, and closes a socket that sends anything else. Closing the socket ends the stream: Twilio goes on with
-//! the TwiML behind `<Connect>`.
+//! Twilio has no words for what the fallback does, for keys and for transfers, and none for mistakes: it takes
+//! `media`, `mark` and `clear`, and closes a socket that sends anything else. Closing the socket ends the stream:
+//! Twilio goes on with the TwiML behind `<Connect>`.
 
 pub(crate) mod message;
 pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
@@ -21,8 +20,8 @@ use trunkline_actors::messages::CallerEvent;
 use trunkline_call::{CallFacts, CallId};
 use trunkline_media::LineCodec;
 
-use super::dialect::{self, Carrier, Dialect, Heard, MAX_METADATA, Opening, Say, Start, bad, single_key};
-use message::{Malformed, Message, Writer};
+use super::dialect::{self, Carrier, Dialect, Heard, MAX_METADATA, Opening, Say, Start, single_key};
+use message::{Message, Writer};
 
 /// Longest id of a stream, in bytes: Twilio's have 34.
 const MAX_STREAM_SID: usize = 128;
@@ -34,42 +33,16 @@ pub(crate) fn peer(lead: Duration) -> Peer {
 
 /// Media Streams on one socket.
 #[derive(Debug)]
-pub(crate) struct Twilio {
-    writer: Writer,
-    /// Messages so far that were none. They cannot be answered.
-    malformed: Cell<u64>,
-}
+pub(crate) struct Twilio(Writer);
 
-impl Twilio {
-    fn new(stream_sid: String) -> Self {
-        Self { writer: Writer::new(stream_sid), malformed: Cell::new(0) }
-    }
-
-    /// Counts, and says it once: a log that a stranger can fill helps nobody.
-    fn note(&self, error: &Malformed) {
-        if self.malformed.get() == 0 {
-            tracing::debug!(%error, "a message was passed over, as all like it will be");
-        }
-        self.malformed.set(self.malformed.get() + 1);
-    }
-
-    fn audio(&self, payload: &str, scratch: &mut BytesMut) -> Heard {
-        match message::decode(payload, scratch) {
-            Ok(audio) => dialect::audio(LineCodec::Pcmu, audio),
-            Err(error) => {
-                self.note(&error);
-                // What it would have been, three bytes in four characters.
-                let lost_ms = (payload.len() / 4 * 3).div_ceil(LineCodec::Pcmu.bytes_per_ms()) as u64;
-                Heard::Event(bad("bad_audio", error.to_string(), lost_ms))
-            }
-        }
-    }
-}
-
-impl Drop for Twilio {
-    fn drop(&mut self) {
-        if self.malformed.get() > 1 {
-            tracing::debug!(count = self.malformed.get(), "messages that were passed over");
+/// 20 ms, or whatever it is, of the caller.
+fn audio(payload: &str, scratch: &mut BytesMut) -> Heard {
+    match message::decode(payload, scratch) {
+        Ok(audio) => dialect::audio(LineCodec::Pcmu, audio),
+        Err(error) => {
+            // What it would have been, three bytes in four characters.
+            let lost_ms = (payload.len() / 4 * 3).div_ceil(LineCodec::Pcmu.bytes_per_ms()) as u64;
+            Heard::Malformed { why: error.to_string(), lost_ms }
         }
     }
 }
@@ -77,7 +50,7 @@ impl Drop for Twilio {
 impl Dialect for Twilio {
     fn text(&self, text: &str, scratch: &mut BytesMut) -> Heard {
         match message::parse(text) {
-            Ok(Message::Audio(payload)) => self.audio(&payload, scratch),
+            Ok(Message::Audio(payload)) => audio(&payload, scratch),
             Ok(Message::Mark(name)) => Heard::Event(CallerEvent::Played(name.into_owned())),
             Ok(Message::Key(digit)) => match single_key(&digit) {
                 Some(key) => Heard::Event(CallerEvent::Key(key)),
@@ -86,10 +59,7 @@ impl Dialect for Twilio {
             Ok(Message::Stop) => Heard::Event(CallerEvent::Stop),
             // A stream starts once.
             Ok(Message::Start(_) | Message::Other) => Heard::Nothing,
-            Err(error) => {
-                self.note(&error);
-                Heard::Nothing
-            }
+            Err(error) => Heard::Malformed { why: error.to_string(), lost_ms: 0 },
         }
     }
 
@@ -100,16 +70,16 @@ impl Dialect for Twilio {
 
     fn frame(&self, payload: Bytes, scratch: &mut BytesMut) -> Say {
         // Base64 and an escaped id are ASCII.
-        Say::Text(ByteString::try_from(self.writer.media(&payload, scratch)).unwrap_or_default())
+        Say::Text(ByteString::try_from(self.0.media(&payload, scratch)).unwrap_or_default())
     }
 
     fn mark(&self, mark: &str) -> Say {
-        Say::Text(self.writer.mark(mark).into())
+        Say::Text(self.0.mark(mark).into())
     }
 
     fn control(&self, control: &LinkControl) -> Option<Say> {
         match control {
-            LinkControl::Clear { .. } => Some(Say::Text(self.writer.clear().into())),
+            LinkControl::Clear { .. } => Some(Say::Text(self.0.clear().into())),
             LinkControl::Ready
             | LinkControl::Fallback { .. }
             | LinkControl::Dtmf { .. }
@@ -139,7 +109,7 @@ impl Carrier for Twilio {
                 }
                 let token = text_of(parameters.remove("token"));
                 let facts = facts(parameters);
-                let dialect = Self::new(stream_sid);
+                let dialect = Self(Writer::new(stream_sid));
                 Opening::Start(Box::new(Start { call_id, codec: LineCodec::Pcmu, facts, token, dialect }))
             }
             // A `start` that cannot be read will not come again.

@@ -1,4 +1,5 @@
-//! Twilio's side of a media stream: it plays what it is sent from a queue, in real time, and answers marks as it gets to them.
+//! Twilio's side of a media stream: it plays what it is sent from a queue, in real time, and answers marks as it gets
+//! to them.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

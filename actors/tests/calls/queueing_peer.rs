@@ -112,6 +112,25 @@ fn marks_that_a_clear_flushes_say_nothing_and_those_before_it_say_how_late_the_p
 }
 
 #[test]
+fn nobody_waits_for_marks_that_a_clear_flushed() {
+    run(|| async {
+        let (bench, caller, mut model) = talking().await;
+        model.speak("a", &pcm24(440, 1_000), 4_800);
+        sleep(950).await;
+        model.speech_started();
+        sleep(100).await;
+        let response = model.begin();
+        model.call_tool(&response, "call_1", "hang_up", "{}");
+        model.done(&response, "completed");
+        let at = now_ms();
+        bench.empty().await;
+        let (closed, _) = *caller.heard.controls().last().unwrap();
+        assert!(closed - at <= 30, "{} ms", closed - at);
+        assert_eq!(bench.ended("call"), Some(EndReason::ModelHangup));
+    });
+}
+
+#[test]
 fn a_goodbye_of_ours_is_heard_to_its_end() {
     run(|| async {
         let bench = Setup::default().start();

@@ -18,7 +18,8 @@ const TICK: Duration = Duration::from_millis(FRAME_MS as u64);
 ///
 /// - An idle playout starts with the first whole frame, though never less than 20 ms after the last one sent. From
 ///   then on frame n is played at start + n * 20 ms, which is its tick.
-/// - Audio is due at its tick, or a lead before it for a peer with a queue ([`Playout::set_queue`]); silence at its tick.
+/// - Audio is due at its tick, or a lead before it for a peer with a queue ([`Playout::set_queue`]); silence at its
+///   tick.
 /// - A poll that is one whole tick late makes the missed frame up. If it is later, the clock slips by the missed
 ///   ticks: no burst, nothing lost, [`Playout::late_ticks`] counts them. With a queue a poll is late when the lead is
 ///   used up, and then the clock slips at once: the peer has been silent meanwhile.
@@ -105,9 +106,9 @@ impl<K: Clone + PartialEq> Playout<K> {
         self.set_clock(now);
     }
 
-    /// A peer takes over. One that has a queue is sent audio `lead` before it is to be played: what is late by less than
-    /// that leaves no gap there. It plays a frame from its tick on, to the millisecond, so that is how the accounts are
-    /// kept. Of one without (`None`) a frame counts as played once it is sent.
+    /// A peer takes over. One that has a queue is sent audio `lead` before it is to be played: what is late by less
+    /// than that leaves no gap there. It plays a frame from its tick on, to the millisecond, so that is how the
+    /// accounts are kept. Of one without (`None`) a frame counts as played once it is sent.
     pub fn set_queue(&mut self, now: Instant, lead: Option<Duration>) {
         self.peer_emptied(now);
         if lead != self.queue_lead {
@@ -207,8 +208,9 @@ impl<K: Clone + PartialEq> Playout<K> {
         }
     }
 
-    /// The peer answered the mark of `item`: everything up to it was heard, and the time since the mark (with a queue: since
-    /// the tick of the frame before it) is the peer's lag, 5 s at most. An unknown or stale answer is ignored.
+    /// The peer answered the mark of `item`: everything up to it was heard, and the time since the mark (with a
+    /// queue: since the tick of the frame before it) is the peer's lag, 5 s at most. An unknown or stale answer is
+    /// ignored.
     pub fn peer_played(&mut self, now: Instant, item: &K) {
         self.heard.answered(now, item);
     }

@@ -1,5 +1,5 @@
-//! Twilio's messages: text in, meaning out, and the other way round. Strangers write them: whatever is unknown is passed over,
-//! whatever is wrong is an error, nothing panics. (Twilio, "Media Streams - WebSocket Messages".)
+//! Twilio's messages: text in, meaning out, and the other way round. Strangers write them: whatever is unknown is
+//! passed over, whatever is wrong is an error, nothing panics. (Twilio, "Media Streams - WebSocket Messages".)
 
 use std::borrow::Cow;
 

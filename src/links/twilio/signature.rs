@@ -1,8 +1,8 @@
-//! `X-Twilio-Signature`: base64 of the HMAC-SHA1, keyed with the account's auth token, of the address that Twilio was told to
-//! connect to. (Twilio, "Security - Validating Signatures from Twilio".)
+//! `X-Twilio-Signature`: base64 of the HMAC-SHA1, keyed with the account's auth token, of the address that Twilio was
+//! told to connect to. (Twilio, "Security - Validating Signatures from Twilio".)
 //!
-//! A signature holds for its address and says nothing of the call or the time: it shows that Twilio connects on behalf of the
-//! account, no more.
+//! A signature holds for its address and says nothing of the call or the time: it shows that Twilio connects on
+//! behalf of the account, no more.
 
 use ring::hmac;
 
@@ -33,8 +33,8 @@ impl AuthToken {
         Self(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.expose().as_bytes()))
     }
 
-    /// Whether `signature` was made for this address in any of its spellings: `wss` or `https`, the default port named or
-    /// not, with or without a slash at the path's end. Each is compared in constant time.
+    /// Whether `signature` was made for this address in any of its spellings: `wss` or `https`, the default port
+    /// named or not, with or without a slash at the path's end. Each is compared in constant time.
     pub(crate) fn signed(&self, signature: &[u8], address: Address<'_>) -> bool {
         let Ok(tag) = base64_simd::STANDARD.decode_to_vec(signature) else { return false };
         let mut text = String::with_capacity(address.host.len() + address.path.len() + address.query.len() + 16);

@@ -98,8 +98,8 @@ impl<K: PartialEq> Heard<K> {
         self.done.iter_mut().rev().find(|item| item.serial == serial)
     }
 
-    /// Bytes of item `serial` that the peer still holds back. Of the frame that a peer with a queue plays right now, the
-    /// part that is yet to come.
+    /// Bytes of item `serial` that the peer still holds back. Of the frame that a peer with a queue plays right now,
+    /// the part that is yet to come.
     pub(super) fn unheard(&self, now: Instant, serial: u64) -> u64 {
         let recent = self.sent.iter().rev().take_while(|frame| frame.at + self.lag > now);
         let held_back = |frame: &Sent| {
