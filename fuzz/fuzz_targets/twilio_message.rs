@@ -24,7 +24,10 @@ fuzz_target!(|input: Input<'_>| {
     match input {
         Input::Text(text) => {
             let Ok(message) = parse(text) else { return };
-            assert!(serde_json::from_str::<Value>(text).is_ok_and(|json| json["event"].is_string()), "{message:?}");
+            // Members that nobody looks at may hold numbers that no `Value` can.
+            if let Ok(json) = serde_json::from_str::<Value>(text) {
+                assert!(json["event"].is_string(), "{message:?}");
+            }
             if let Message::Audio(payload) = message
                 && let Ok(audio) = decode(&payload, &mut scratch)
             {

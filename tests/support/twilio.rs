@@ -163,21 +163,6 @@ impl Stream {
         self.send(media(payload));
     }
 
-    /// Speaks in frames of 20 ms, in the background.
-    pub fn speak(&self, payload: Vec<u8>) -> JoinHandle<()> {
-        let out = self.out.clone();
-        tokio::spawn(async move {
-            let mut clock = tokio::time::interval(Duration::from_millis(20));
-            clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
-            for frame in payload.chunks(160) {
-                clock.tick().await;
-                if out.send(Message::Text(media(frame).to_string().into())).is_err() {
-                    return;
-                }
-            }
-        })
-    }
-
     pub fn key(&self, digit: &str) {
         self.send(json!({"event": "dtmf", "streamSid": "MZ1", "dtmf": {"track": "inbound_track", "digit": digit}}));
     }
