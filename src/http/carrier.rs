@@ -170,7 +170,7 @@ impl Arriving {
         };
         let Start { call_id, codec, facts: told, token, dialect } = start;
         if matches!(standing, Standing::Stranger { .. }) && !may_enter(&shared, token.as_deref(), &call_id) {
-            tracing::info!(call = %call_id, link = D::LINK, "no valid token: turned away");
+            tracing::debug!(call = %call_id, link = D::LINK, "no valid token: turned away");
             return opening::turn_away(session, stream, NO_TOKEN.0, NO_TOKEN.1).await;
         }
         drop(standing);

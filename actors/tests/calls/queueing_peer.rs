@@ -148,6 +148,21 @@ fn a_goodbye_of_ours_is_heard_to_its_end() {
 }
 
 #[test]
+fn whoever_listens_hears_all_of_it_in_real_time() {
+    run(|| async {
+        let (_bench, caller, mut model) = talking().await;
+        let tap = caller.listener(trunkline_media::LineCodec::Pcmu).await;
+        sleep(500).await;
+        model.speak("a", &pcm24(440, 1_000), 4_800);
+        sleep(3_000).await;
+        let loud = |(_, frame): &(u64, bytes::Bytes)| frame.iter().any(|byte| !matches!(byte, 0x7f | 0xff));
+        let heard: Vec<u64> = tap.frames().iter().filter(|frame| loud(frame)).map(|(at, _)| *at).collect();
+        assert_eq!(heard.len(), 50, "none is lost though they come in a lead");
+        assert_eq!(heard[49] - heard[0], 49 * 20, "and they are heard one after the other");
+    });
+}
+
+#[test]
 fn what_it_cannot_do_is_told_to_the_model() {
     for (tool, arguments, expected) in [
         ("transfer_call", r#"{"to":"+15550100077"}"#, "cannot transfer"),
