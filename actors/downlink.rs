@@ -10,7 +10,7 @@ use trunkline_call::{CallRecord, DropPlace};
 use trunkline_media::{Due, LineCodec, Playout, g711};
 use trunkline_realtime::{ItemId, Played};
 
-use crate::link::{LaneError, LinkAudio, LinkControl, LinkSender};
+use crate::link::{LaneError, LinkAudio, LinkControl, LinkSender, Peer};
 use crate::messages::Prompt;
 use crate::prompts::PromptAudio;
 
@@ -97,11 +97,13 @@ impl Downlink {
     }
 
     /// A socket takes over; the one before, if any, is returned.
-    pub fn attach(&mut self, now: Instant, link: LinkSender, fill: bool) -> Option<LinkSender> {
+    pub fn attach(&mut self, now: Instant, link: LinkSender) -> Option<LinkSender> {
+        let peer = link.peer();
         let before = self.link.replace(link);
-        self.peer_answers = false;
+        self.peer_answers = peer.answers_marks;
         self.link_gone = false;
-        self.playout.set_fill(now.into_std(), fill);
+        self.playout.set_queue(now.into_std(), peer.lead);
+        self.playout.set_fill(now.into_std(), peer.fill);
         self.playout.hold(now.into_std(), false);
         before
     }
@@ -120,6 +122,16 @@ impl Downlink {
     /// What the attached socket speaks.
     pub fn link_codec(&self) -> Option<LineCodec> {
         self.link.as_ref().map(LinkSender::codec)
+    }
+
+    /// Whom the attached socket speaks with.
+    pub fn peer(&self) -> Option<Peer> {
+        self.link.as_ref().map(LinkSender::peer)
+    }
+
+    /// How long the peer will still be playing what it was sent ahead of time.
+    pub fn ahead(&self, now: Instant) -> Duration {
+        self.playout.ahead(now.into_std())
     }
 
     /// Tells the caller's side something; false when its socket is as good as gone.
@@ -152,6 +164,8 @@ impl Downlink {
     pub fn clear(&mut self, now: Instant) -> (Vec<Played>, Option<Prompt>) {
         let accounts = self.playout.clear(now.into_std());
         self.link_gone |= self.link.as_mut().is_some_and(|link| link.clear().is_err());
+        // The accounts are settled. A peer that answers the marks it flushes says nothing about what was heard.
+        self.marks.clear();
         self.gauge();
         let played = accounts
             .into_iter()

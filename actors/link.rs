@@ -2,15 +2,50 @@
 //!
 //! `VcStreamActor` holds the [`LinkSender`], the socket's writer task (perhaps on another worker) the [`LinkReceiver`].
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use trunkline_media::LineCodec;
+use trunkline_media::{FRAME_MS, LineCodec};
 
 /// Frames and marks between the playout clock and the socket's writer: enough for a frame made up after a stall and its
-/// mark, little enough that a stalled peer shows as drops within 120 ms.
+/// mark, little enough that a stalled peer shows as drops within 120 ms. A lead has room beside them.
 const AUDIO_LANE: usize = 6;
 /// Control messages waiting for the writer. A socket that lets this many pile up is not read by anybody.
 const CONTROL_LANE: usize = 64;
+
+/// What the far side of a link does and can do. The default is one that plays frames as they come and takes every
+/// control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// It wants a frame every 20 ms even when nothing plays.
+    pub fill: bool,
+    /// It has a queue, and is sent audio this long before it is to be heard. `None`: it plays frames as they come.
+    pub lead: Option<Duration>,
+    /// It answers every mark; of another one that is known once it answered one.
+    pub answers_marks: bool,
+    /// Whether it presses keys ([`LinkControl::Dtmf`]).
+    pub presses_keys: bool,
+    /// What it does with a [`LinkControl::Transfer`].
+    pub transfers: Transfers,
+}
+
+/// What a caller's side does with a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfers {
+    /// It sees to it, and says nothing.
+    Silently,
+    /// It says with [`CallerEvent::Transferred`](crate::messages::CallerEvent::Transferred) what became of it.
+    AndTells,
+    /// It cannot.
+    Never,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self { fill: false, lead: None, answers_marks: false, presses_keys: true, transfers: Transfers::Silently }
+    }
+}
 
 /// What the caller's side is told, in the words of the call; each dialect has its own wire form.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +121,7 @@ pub enum LaneError {
 #[derive(Debug)]
 pub struct LinkSender {
     codec: LineCodec,
+    peer: Peer,
     generation: u64,
     control: mpsc::Sender<LinkControl>,
     audio: mpsc::Sender<(u64, LinkAudio)>,
@@ -99,12 +135,19 @@ pub struct LinkReceiver {
     audio: mpsc::Receiver<(u64, LinkAudio)>,
 }
 
-/// A fresh link whose socket speaks `codec`.
+/// A fresh link whose socket speaks `codec` with a [`Peer`] as they mostly are.
 #[must_use]
 pub fn link(codec: LineCodec) -> (LinkSender, LinkReceiver) {
+    link_to(Peer::default(), codec)
+}
+
+/// A fresh link whose socket speaks `codec` with this peer.
+#[must_use]
+pub fn link_to(peer: Peer, codec: LineCodec) -> (LinkSender, LinkReceiver) {
+    let lead = peer.lead.unwrap_or_default().as_millis() / u128::from(FRAME_MS);
     let (control_tx, control) = mpsc::channel(CONTROL_LANE);
-    let (audio_tx, audio) = mpsc::channel(AUDIO_LANE);
-    let sender = LinkSender { codec, generation: 0, control: control_tx, audio: audio_tx };
+    let (audio_tx, audio) = mpsc::channel(AUDIO_LANE.saturating_add(usize::try_from(lead).unwrap_or_default()));
+    let sender = LinkSender { codec, peer, generation: 0, control: control_tx, audio: audio_tx };
     (sender, LinkReceiver { generation: 0, control, audio })
 }
 
@@ -113,6 +156,12 @@ impl LinkSender {
     #[must_use]
     pub fn codec(&self) -> LineCodec {
         self.codec
+    }
+
+    /// Whom it speaks with.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        self.peer
     }
 
     /// Hands over a frame or mark without waiting.

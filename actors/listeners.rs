@@ -11,8 +11,9 @@ use crate::link::{LaneError, LinkAudio, LinkControl, LinkSender};
 
 /// Listeners of one call.
 const MAX_LISTENERS: usize = 8;
-/// Frames of the model that may wait for the mixing clock: 100 ms, to ride out jitter.
-const MAX_MODEL: usize = 5;
+/// Frames of the model that may wait for the mixing clock: 100 ms, to ride out jitter, and the 200 ms that a caller's
+/// side may be sent ahead of time: a listener hears them when the caller does.
+const MAX_MODEL: usize = 15;
 /// Frames of the caller that may wait: the largest message is 50 of them.
 const MAX_CALLER: usize = 55;
 /// Once a second the caller's frames that were never needed in all of it are dropped, down to this lead.

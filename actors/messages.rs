@@ -23,10 +23,6 @@ use crate::vc_stream::{Siblings, VcStreamActor};
 pub struct Attach {
     /// The socket's lanes.
     pub link: LinkSender,
-    /// A frame every 20 ms even when nothing plays.
-    pub fill: bool,
-    /// It says with [`CallerEvent::Transferred`] what became of a [`Transfer`](crate::link::LinkControl::Transfer).
-    pub tells_of_transfers: bool,
     /// What its request told.
     pub facts: CallFacts,
 }
@@ -224,9 +220,10 @@ pub struct LeaveWhenHeard(pub Leave);
 #[rtype(result = "()")]
 pub struct StayOn;
 
-/// Keys for the far end, where no SIP media application presses them. From `AzureSessionActor`.
+/// Keys for the far end, where no SIP media application presses them. Answered with whether the caller's side was
+/// told to press them. From `AzureSessionActor`.
 #[derive(Message)]
-#[rtype(result = "()")]
+#[rtype(result = "bool")]
 pub struct PressKeys(pub String);
 
 /// The transfer did not come about; the call goes on. From `VcStreamActor`.

@@ -75,7 +75,6 @@ pub struct VcStreamActor {
     closing: Option<Closing>,
     /// The model wants to leave.
     leaving: Option<Leaving>,
-    tells_of_transfers: bool,
     /// The caller's side is to say what became of a transfer.
     transferring: bool,
     /// The peer is still playing our goodbye until then.
@@ -107,7 +106,6 @@ impl VcStreamActor {
             attached_at: now,
             closing: None,
             leaving: None,
-            tells_of_transfers: false,
             transferring: false,
             goodbye_until: None,
             too_much: None,
@@ -232,7 +230,7 @@ impl VcStreamActor {
             tell(&self.siblings.fallback, PromptPlayed(prompt));
             if prompt == Prompt::Goodbye {
                 // The last frames are on their way: let the peer play them before the socket closes.
-                let until = now + LAST_WORDS;
+                let until = now + self.down.ahead(now) + LAST_WORDS;
                 self.goodbye_until = Some(until);
                 if let Some(closing) = &mut self.closing {
                     closing.deadline = until;

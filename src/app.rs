@@ -25,7 +25,7 @@ use trunkline_simulator::{SimHandle, SimOptions, SimServer};
 use crate::aws::{AwsSetupError, ConsumerHandle};
 use crate::cli::announce_listening;
 use crate::http::auth::Secured;
-use crate::http::{Lifecycle, Shared, admin, events, health, ingest, metrics, outreach, sma};
+use crate::http::{Lifecycle, Shared, admin, carrier, events, health, ingest, metrics, outreach, sma};
 use crate::links::socket::Heartbeat;
 use crate::model::{BadKey, TlsSetupError};
 use crate::settings::{Settings, TlsSettings};
@@ -273,6 +273,8 @@ impl Signals {
 fn media_routes(config: &mut web::ServiceConfig) {
     config
         .route("/ingest", web::get().to(ingest::ingest))
+        .route("/media-stream", web::get().to(carrier::media_stream))
+        .route("/media-stream/", web::get().to(carrier::media_stream))
         .route("/healthz", web::get().to(health::healthz))
         .route("/readyz", web::get().to(health::readyz));
 }
@@ -343,6 +345,8 @@ fn shared(
         bridge,
         ingest: Secured::new(settings.ingest.secret.as_ref()),
         allowed_origins: settings.ingest.allowed_origins.clone(),
+        carriers: carrier::Carriers::new(&settings.ingest.twilio),
+        malformed: Arc::default(),
         heartbeat: Heartbeat { every: settings.ingest.heartbeat, timeout: settings.ingest.heartbeat_timeout },
         admin: Secured::new(settings.admin.token.as_ref()),
         mask_numbers: settings.log.mask_numbers,

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod auth;
+pub(crate) mod carrier;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod ingest;
@@ -10,7 +11,7 @@ pub(crate) mod outreach;
 pub(crate) mod sma;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
@@ -36,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) bridge: Arc<BridgeSettings>,
     pub(crate) ingest: Secured,
     pub(crate) allowed_origins: Vec<String>,
+    pub(crate) carriers: carrier::Carriers,
+    /// Messages of callers' sockets that could not be read and not be answered.
+    pub(crate) malformed: Arc<AtomicU64>,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) admin: Secured,
     pub(crate) mask_numbers: bool,

@@ -1,4 +1,7 @@
-//! The ways into a call: a caller's socket on one side, the call's line on the other.
+//! Callers' sockets: what is common to them, and one dialect a file.
 
+pub(crate) mod dialect;
 pub(crate) mod native;
+pub(crate) mod opening;
 pub(crate) mod socket;
+pub(crate) mod twilio;

@@ -12,9 +12,8 @@ mod support;
 
 use std::time::Duration;
 
-use ring::hmac;
 use serde_json::{Value, json};
-use support::http::knock;
+use support::http::{knock, token};
 use support::model::{Model, unix_now};
 use support::phone::{Heard, Phone};
 use support::process::Service;
@@ -26,13 +25,6 @@ const ECHO: &str = "callId=c-1&to=6001";
 
 /// A header that is sent along, if any.
 type Credentials = Option<(&'static str, String)>;
-
-fn token(secret: &str, call: &str, role: &str, expiry: u64) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let mac = hmac::sign(&key, format!("{call}|{role}|{expiry}").as_bytes());
-    let hex: String = mac.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{expiry}.{hex}")
-}
 
 /// The next frame that is not silence: a caller's pause is filled with it, and the echo route gives that back too.
 async fn after_silence(phone: &mut Phone) -> Vec<u8> {

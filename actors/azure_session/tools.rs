@@ -87,8 +87,12 @@ impl AzureSessionActor {
     fn press(&mut self, call_id: String, digits: String, ctx: &mut Context<Self>) {
         self.call.note("tool", format!("send_dtmf: {} keys", digits.len()));
         let Some(sma) = self.call.sma() else {
-            tell(&self.line, PressKeys(digits));
-            self.tool_done(&call_id, DONE, true, ctx);
+            let told = self.line.send(PressKeys(digits)).into_actor(self).map(move |told, session, ctx| {
+                let unable = || failure("this call's connection cannot press keys");
+                let output = if told.unwrap_or(false) { DONE.to_owned() } else { unable() };
+                session.tool_done(&call_id, &output, true, ctx);
+            });
+            ctx.spawn(told);
             return;
         };
         let asked = sma.ask(Command::Dtmf { digits }, Urgency::Control);

@@ -70,12 +70,7 @@ async fn call(supervisor: &Addr<CallSupervisor>, id: &str) -> Line {
     let admit = Admit { call_id, sma_transaction_id: None, codec: LineCodec::Pcmu, link: "ingest", arbiter };
     let Ok(admission) = supervisor.send(admit).await.unwrap() else { panic!("refused") };
     let (sender, out) = link(LineCodec::Pcmu);
-    let attach = Attach {
-        link: sender,
-        fill: false,
-        tells_of_transfers: false,
-        facts: CallFacts { to: Some("1".into()), ..CallFacts::default() },
-    };
+    let attach = Attach { link: sender, facts: CallFacts { to: Some("1".into()), ..CallFacts::default() } };
     let epoch = admission.line.send(attach).await.unwrap();
     Line { address: admission.line, epoch, out }
 }

@@ -20,11 +20,10 @@ impl Handler<Attach> for VcStreamActor {
         self.epoch += 1;
         let first = self.epoch == 1;
         let ready = attach.link.control(LinkControl::Ready).is_ok();
-        if let Some(before) = self.down.attach(now, attach.link, attach.fill) {
+        if let Some(before) = self.down.attach(now, attach.link) {
             // It may be gone already; then nobody needs to be told.
             let _ = before.control(LinkControl::Close { stop: None, code: 4409 });
         }
-        self.tells_of_transfers = attach.tells_of_transfers;
         self.detach_deadline = None;
         self.attached_at = now;
         self.call.note("link", if first { "attached" } else { "attached again" }.to_owned());

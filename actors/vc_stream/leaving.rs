@@ -10,7 +10,7 @@ use trunkline_chime::command::Command;
 use trunkline_chime::updates::Urgency;
 
 use super::VcStreamActor;
-use crate::link::LinkControl;
+use crate::link::{LinkControl, Transfers};
 use crate::messages::{CloseLine, Farewell, Leave, LeaveWhenHeard, PressKeys, Prompt, StayOn, TransferFailed};
 use crate::ports::tell;
 
@@ -124,9 +124,12 @@ impl VcStreamActor {
     fn transfer(&mut self, to: String, ctx: &mut Context<Self>) {
         self.call.note("transfer", mask_number(&to));
         let Some(sma) = self.call.sma() else {
-            if !self.down.is_attached() || !self.down.control(LinkControl::Transfer { to }) {
+            let transfers = self.down.peer().map(|peer| peer.transfers);
+            if transfers == Some(Transfers::Never) {
+                self.transfer_failed("this call's connection cannot transfer".to_owned());
+            } else if transfers.is_none() || !self.down.control(LinkControl::Transfer { to }) {
                 self.transfer_failed("the caller's side is not connected".to_owned());
-            } else if self.tells_of_transfers {
+            } else if transfers == Some(Transfers::AndTells) {
                 self.transferring = true;
             } else {
                 self.gone_elsewhere();
@@ -197,12 +200,15 @@ impl Handler<StayOn> for VcStreamActor {
 }
 
 impl Handler<PressKeys> for VcStreamActor {
-    type Result = ();
+    type Result = bool;
 
-    fn handle(&mut self, PressKeys(digits): PressKeys, ctx: &mut Context<Self>) {
-        if !self.down.control(LinkControl::Dtmf { digits }) {
+    fn handle(&mut self, PressKeys(digits): PressKeys, ctx: &mut Context<Self>) -> bool {
+        let able = self.down.peer().is_some_and(|peer| peer.presses_keys);
+        let told = able && self.down.control(LinkControl::Dtmf { digits });
+        if able && !told {
             self.lose_link(Instant::now());
         }
         self.run(ctx);
+        told
     }
 }

@@ -10,15 +10,27 @@ use trunkline_media::{Due, LineCodec, Playout};
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    Push { item: u8, bytes: u16, live: bool },
-    End { item: u8 },
+    Push {
+        item: u8,
+        bytes: u16,
+        live: bool,
+    },
+    End {
+        item: u8,
+    },
     /// Time goes on to the next due moment, and by this many ms more.
-    PlayLate { ms: u8 },
+    PlayLate {
+        ms: u8,
+    },
     /// Time goes on by so much without a poll.
-    Wait { ms: u16 },
+    Wait {
+        ms: u16,
+    },
     Clear,
     Refuse,
-    PeerPlayed { item: u8 },
+    PeerPlayed {
+        item: u8,
+    },
     Hold(bool),
     Hush(bool),
     Fill(bool),
@@ -27,24 +39,32 @@ enum Step {
 #[derive(Arbitrary, Debug)]
 struct Input {
     codec: u8,
+    /// Of a peer with a queue, in frames.
+    lead: Option<u8>,
     steps: Vec<Step>,
 }
 
 struct Run {
     playout: Playout<u8>,
     codec: LineCodec,
+    lead: Option<u64>,
     begin: Instant,
     now: Instant,
     /// Bytes pushed and bytes that came out, since the last clear.
     pushed: u64,
     came_out: u64,
     frames: u64,
+    /// How often the peer may have begun anew with nothing in its queue.
+    emptied: u64,
 }
 
 fuzz_target!(|input: Input| {
     let codec = [LineCodec::Pcmu, LineCodec::Pcma, LineCodec::L16][usize::from(input.codec) % 3];
     let begin = Instant::now();
-    let mut run = Run { playout: Playout::new(codec), codec, begin, now: begin, pushed: 0, came_out: 0, frames: 0 };
+    let lead = input.lead.map(|lead| u64::from(lead % 11));
+    let mut playout = Playout::new(codec);
+    playout.set_queue(begin, lead.map(|lead| Duration::from_millis(lead * 20)));
+    let mut run = Run { playout, codec, lead, begin, now: begin, pushed: 0, came_out: 0, frames: 0, emptied: 1 };
     for step in &input.steps {
         run.step(step);
     }
@@ -82,10 +102,14 @@ impl Run {
                 assert_eq!(playout.queued_ms(), 0);
                 assert!(playout.is_idle());
                 (self.pushed, self.came_out) = (0, 0);
+                self.emptied += 1;
             }
             Step::Refuse => playout.refused(),
             Step::PeerPlayed { item } => playout.peer_played(*now, &(item % 4)),
-            Step::Hold(held) => playout.hold(*now, held),
+            Step::Hold(held) => {
+                playout.hold(*now, held);
+                self.emptied += 1;
+            }
             Step::Hush(hushed) => playout.hush(*now, hushed),
             Step::Fill(on) => playout.set_fill(*now, on),
         }
@@ -108,10 +132,14 @@ impl Run {
                 Due::Mark(_) => {}
             }
         }
-        assert!(frames <= 2, "a burst of {frames} frames");
+        let lead = self.lead.unwrap_or_default();
+        assert!(frames <= 2 + lead, "a burst of {frames} frames");
+        assert!(self.playout.ahead(self.now).as_millis() as u64 <= lead * 20, "further ahead than the lead");
         self.frames += frames;
         // Never faster than real time: a frame for each 20 ms since the beginning, and one for the beginning itself.
-        let ticks = (self.now - self.begin).as_millis() as u64 / 20 + 1;
+        // A lead is given again to a peer that lost its queue, together with the frame it was just playing.
+        let given = self.lead.map_or(0, |lead| (lead + 1) * self.emptied);
+        let ticks = (self.now - self.begin).as_millis() as u64 / 20 + 1 + given;
         assert!(self.frames <= ticks, "{} frames in {ticks} ticks", self.frames);
         if let Some(due) = self.playout.next_due() {
             assert!(due > self.now, "a poll left something due");
@@ -121,6 +149,7 @@ impl Run {
     /// Everything that is not held back comes out in the end, and no more than was pushed (and padded).
     fn finish(mut self) {
         self.playout.hold(self.now, false);
+        self.emptied += 1;
         self.playout.hush(self.now, false);
         self.playout.set_fill(self.now, false);
         for item in 0..4 {

@@ -34,6 +34,7 @@ mod tests {
     fn shows_values_and_origins_but_no_secrets() {
         let env = [
             ("TRUNKLINE__ADMIN__TOKEN", "hunter2"),
+            ("TRUNKLINE__INGEST__TWILIO__AUTH_TOKEN", "hunter2"),
             ("TRUNKLINE__INGEST__ALLOWED_ORIGINS", "https://a.example"),
             ("TRUNKLINE__CALLS__MAX_DURATION", "90m"),
         ];
@@ -44,6 +45,8 @@ mod tests {
         assert!(!all.contains("hunter2"), "{all}");
         for expected in [
             "admin.token = \"[redacted]\"  # environment variable TRUNKLINE__ADMIN__TOKEN",
+            "ingest.twilio.auth_token = \"[redacted]\"  # environment variable TRUNKLINE__INGEST__TWILIO__AUTH_TOKEN",
+            "ingest.twilio.lead = \"100ms\"  # default",
             "ingest.allowed_origins = [\"https://a.example\"]  # environment variable TRUNKLINE__INGEST__ALLOWED_ORIGINS",
             "calls.max_duration = \"1h 30m\"  # environment variable TRUNKLINE__CALLS__MAX_DURATION",
             "media.listen = \"127.0.0.1:8080\"  # default",

@@ -1,24 +1,25 @@
-//! `GET /ingest`: a caller's media comes in.
+//! `GET /ingest`: a caller's media comes in, in the native dialect; other dialects are handed on.
 
-use actix::Addr;
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::ORIGIN;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use trunkline_actors::link::{LinkReceiver, link};
-use trunkline_actors::messages::{AddListener, Admit, Attach};
-use trunkline_actors::vc_stream::VcStreamActor;
+use trunkline_actors::link::{LinkReceiver, Peer, link, link_to};
+use trunkline_actors::messages::{AddListener, Admit, Attach, Refusal};
 use trunkline_call::{CallFacts, CallId};
 use trunkline_media::LineCodec;
 
-use super::{Refused, Shared, refuse, refuse_call};
-use crate::links::native::MAX_MESSAGE;
-use crate::links::socket::Socket;
+use super::{Refused, Shared, carrier, refuse, refuse_call};
+use crate::links::dialect::{Dialect, MAX_MESSAGE};
+use crate::links::native::Native;
+use crate::links::socket::{Line, Socket};
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Query {
-    call_id: Option<String>,
+pub(super) struct Query {
+    pub(super) call_id: Option<String>,
     codec: Option<String>,
     role: Option<String>,
     dialect: Option<String>,
@@ -27,7 +28,7 @@ struct Query {
     from: Option<String>,
     to: Option<String>,
     route: Option<String>,
-    token: Option<String>,
+    pub(super) token: Option<String>,
 }
 
 /// Two-way, or ears only.
@@ -46,37 +47,62 @@ struct Wanted {
     facts: CallFacts,
 }
 
+/// Refuses a value.
+fn bad_parameter(key: &str, value: &str, allowed: &str) -> Refused {
+    let message = format!("{key}={value:?} is not allowed here; allowed: {allowed}");
+    refuse(StatusCode::BAD_REQUEST, "bad_parameter", message)
+}
+
+/// A call's id, checked.
+pub(super) fn call_id(given: &str) -> Result<CallId, Refused> {
+    CallId::parse(given).map_err(|error| refuse(StatusCode::BAD_REQUEST, "bad_call_id", error.to_string()))
+}
+
 impl Query {
+    pub(super) fn of(request: &HttpRequest) -> Result<Self, Refused> {
+        web::Query::<Self>::from_query(request.query_string())
+            .map(web::Query::into_inner)
+            .map_err(|error| refuse(StatusCode::BAD_REQUEST, "bad_parameter", error.to_string()))
+    }
+
     fn check(self) -> Result<Wanted, Refused> {
-        let bad = |key: &str, value: &str, allowed: &str| {
-            let message = format!("{key}={value:?} is not allowed here; allowed: {allowed}");
-            refuse(StatusCode::BAD_REQUEST, "bad_parameter", message)
-        };
-        let call_id = CallId::parse(self.call_id.as_deref().unwrap_or_default())
-            .map_err(|error| refuse(StatusCode::BAD_REQUEST, "bad_call_id", error.to_string()))?;
+        let call_id = call_id(self.call_id.as_deref().unwrap_or_default())?;
         let codec = self.codec.as_deref().unwrap_or("pcmu");
-        let codec = codec.parse().map_err(|_| bad("codec", codec, "pcmu, pcma, l16"))?;
+        let codec = codec.parse().map_err(|_| bad_parameter("codec", codec, "pcmu, pcma, l16"))?;
         let role = match self.role.as_deref().unwrap_or("media") {
             "media" => Role::Media,
             "listen" => Role::Listen,
-            other => return Err(bad("role", other, "media, listen")),
+            other => return Err(bad_parameter("role", other, "media, listen")),
         };
         let fill = match self.fill.as_deref().unwrap_or("none") {
             "none" => false,
             "silence" => true,
-            other => return Err(bad("fill", other, "none, silence")),
+            other => return Err(bad_parameter("fill", other, "none, silence")),
         };
-        if let Some(other) = self.dialect.as_deref().filter(|dialect| *dialect != "native") {
-            return Err(bad("dialect", other, "native"));
+        Ok(Wanted { call_id, codec, role, fill, facts: self.facts() })
+    }
+
+    /// What the query says of the call, where the carrier's own messages say the rest. What they alone decide is not
+    /// to be had otherwise.
+    pub(super) fn check_for_carrier(self) -> Result<CallFacts, Refused> {
+        for (key, given, only) in
+            [("codec", &self.codec, "pcmu"), ("role", &self.role, "media"), ("fill", &self.fill, "none")]
+        {
+            if let Some(other) = given.as_deref().filter(|given| *given != only) {
+                return Err(bad_parameter(key, other, only));
+            }
         }
-        let facts = CallFacts {
+        Ok(self.facts())
+    }
+
+    fn facts(self) -> CallFacts {
+        CallFacts {
             sma_transaction_id: self.sma_transaction_id,
             from: self.from.map(number),
             to: self.to.map(number),
             route: self.route.map(number),
             ..CallFacts::default()
-        };
-        Ok(Wanted { call_id, codec, role, fill, facts })
+        }
     }
 }
 
@@ -90,11 +116,22 @@ pub(crate) async fn ingest(request: HttpRequest, body: web::Payload, shared: web
     enter(&request, body, &shared).await.unwrap_or_else(HttpResponse::from)
 }
 
-async fn enter(request: &HttpRequest, body: web::Payload, shared: &Shared) -> Result<HttpResponse, Refused> {
+async fn enter(request: &HttpRequest, body: web::Payload, shared: &web::Data<Shared>) -> Result<HttpResponse, Refused> {
     check_origin(request, shared)?;
-    let query = web::Query::<Query>::from_query(request.query_string())
-        .map_err(|error| refuse(StatusCode::BAD_REQUEST, "bad_parameter", error.to_string()))?
-        .into_inner();
+    let query = Query::of(request)?;
+    match query.dialect.as_deref().unwrap_or("native") {
+        "native" => native(request, body, shared, query).await,
+        "twilio" => carrier::twilio(request, body, shared, query),
+        other => Err(bad_parameter("dialect", other, "native, twilio")),
+    }
+}
+
+async fn native(
+    request: &HttpRequest,
+    body: web::Payload,
+    shared: &Shared,
+    query: Query,
+) -> Result<HttpResponse, Refused> {
     let signed_for = (query.call_id.as_deref().unwrap_or_default(), query.role.as_deref().unwrap_or("media"));
     if !shared.ingest.admits_headers(request.headers())
         && !shared.ingest.admits_token(query.token.as_deref(), signed_for.0, signed_for.1)
@@ -110,7 +147,7 @@ async fn enter(request: &HttpRequest, body: web::Payload, shared: &Shared) -> Re
 }
 
 /// A browser says where its page is from; a server says nothing and passes.
-fn check_origin(request: &HttpRequest, shared: &Shared) -> Result<(), Refused> {
+pub(super) fn check_origin(request: &HttpRequest, shared: &Shared) -> Result<(), Refused> {
     let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
     if shared.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
         return Ok(());
@@ -127,27 +164,56 @@ async fn media(
 ) -> Result<HttpResponse, Refused> {
     let upgrade = Upgrade::prepare(request, body)?;
     let Wanted { call_id, codec, fill, facts, .. } = wanted;
-    let arbiter = actix_rt::Arbiter::try_current().ok_or_else(internal)?;
+    let peer = Peer { fill, ..Peer::default() };
+    let Joined { line, link, call_id } =
+        join(shared, Arrival { call_id, facts, link: "ingest", codec, peer }).await.map_err(refuse_call)?;
+    let dialect = Native { call_id: call_id.to_string(), codec };
+    Ok(upgrade.serve(shared, dialect, link, Some(line)))
+}
+
+/// Media that wants into a call.
+pub(super) struct Arrival {
+    pub(super) call_id: CallId,
+    pub(super) facts: CallFacts,
+    /// CALL's `link`.
+    pub(super) link: &'static str,
+    pub(super) codec: LineCodec,
+    pub(super) peer: Peer,
+}
+
+/// A socket's place in a call.
+pub(super) struct Joined {
+    pub(super) line: Line,
+    pub(super) link: LinkReceiver,
+    /// What the call is known by; it may have been known otherwise before.
+    pub(super) call_id: CallId,
+}
+
+/// Lets media into its call, which is born if it does not live.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) async fn join(shared: &Shared, arrival: Arrival) -> Result<Joined, Refusal> {
+    let Arrival { call_id, facts, link, codec, peer } = arrival;
+    let arbiter = actix_rt::Arbiter::try_current().ok_or(Refusal::Internal)?;
     // A call that ends between its admission and this socket's arrival makes room for a new one of that id.
     for _ in 0..2 {
         let admit = Admit {
             call_id: call_id.clone(),
             sma_transaction_id: facts.sma_transaction_id.clone(),
             codec,
-            link: "ingest",
+            link,
             arbiter: arbiter.clone(),
         };
-        let admission = shared.supervisor.send(admit).await.map_err(|_| internal())?.map_err(refuse_call)?;
-        let (sender, receiver) = link(codec);
-        if let Ok(epoch) =
-            admission.line.send(Attach { link: sender, fill, tells_of_transfers: false, facts: facts.clone() }).await
-        {
-            let call_id = &admission.record.id;
-            return Ok(upgrade.serve(shared, call_id, codec, receiver, Some((admission.line, epoch))));
+        let admission = shared.supervisor.send(admit).await.map_err(|_| Refusal::Internal)??;
+        let (sender, receiver) = link_to(peer, codec);
+        if let Ok(epoch) = admission.line.send(Attach { link: sender, facts: facts.clone() }).await {
+            let call_id = admission.record.id.clone();
+            return Ok(Joined { line: (admission.line, epoch), link: receiver, call_id });
         }
         tracing::info!(call = %call_id, "the call ended before its socket was attached");
     }
-    Err(internal())
+    Err(Refusal::Internal)
 }
 
 /// Lets a listener in: it hears caller and model mixed.
@@ -166,18 +232,19 @@ pub(crate) async fn listen(
         let message = "the call has as many listeners as it may have";
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "at_capacity", message));
     }
-    Ok(upgrade.serve(shared, call_id, codec, receiver, None))
+    let dialect = Native { call_id: call_id.to_string(), codec };
+    Ok(upgrade.serve(shared, dialect, receiver, None))
 }
 
 /// A handshake that is in order, before its answer is sent: a refusal is still possible.
-struct Upgrade {
-    response: HttpResponse,
-    session: actix_ws::Session,
-    stream: actix_ws::AggregatedMessageStream,
+pub(super) struct Upgrade {
+    pub(super) response: HttpResponse,
+    pub(super) session: actix_ws::Session,
+    pub(super) stream: actix_ws::AggregatedMessageStream,
 }
 
 impl Upgrade {
-    fn prepare(request: &HttpRequest, body: web::Payload) -> Result<Self, Refused> {
+    pub(super) fn prepare(request: &HttpRequest, body: web::Payload) -> Result<Self, Refused> {
         let (response, session, stream) = actix_ws::handle(request, body)
             .map_err(|error| refuse(StatusCode::BAD_REQUEST, "not_a_websocket", error.to_string()))?;
         let stream = stream.max_frame_size(MAX_MESSAGE).aggregate_continuations().max_continuation_size(MAX_MESSAGE);
@@ -188,19 +255,14 @@ impl Upgrade {
     fn serve(
         self,
         shared: &Shared,
-        call_id: &CallId,
-        codec: LineCodec,
+        dialect: impl Dialect + 'static,
         link: LinkReceiver,
-        line: Option<(Addr<VcStreamActor>, u64)>,
+        line: Option<Line>,
     ) -> HttpResponse {
         let Self { response, session, stream } = self;
-        let call_id = call_id.to_string();
-        let socket = Socket { call_id, codec, heartbeat: shared.heartbeat, session, stream, link, line };
+        let (heartbeat, malformed) = (shared.heartbeat, Arc::clone(&shared.malformed));
+        let socket = Socket { dialect, heartbeat, session, stream, link, malformed, line };
         actix_rt::spawn(socket.run());
         response
     }
-}
-
-fn internal() -> Refused {
-    refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the call could not be started; the log says why")
 }

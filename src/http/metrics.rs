@@ -108,6 +108,11 @@ fn gather(shared: &Shared) -> Registry {
         ConstCounter::new(totals.fallback_entered),
     );
     registry.register("fallback_prompts", "Keep-alive prompts played", ConstCounter::new(totals.prompts));
+    registry.register(
+        "malformed_messages",
+        "Messages of carriers that could not be read, and were passed over",
+        ConstCounter::new(shared.malformed.load(Ordering::Relaxed)),
+    );
     gather_aws(shared, &mut registry);
     gather_sip(shared, &mut registry);
     gather_rtp(&totals, &live, &mut registry);

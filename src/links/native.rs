@@ -1,18 +1,57 @@
 //! The native dialect of `/ingest`: binary audio, JSON control messages. Pure text in, text out.
 
+use actix_web::web::Bytes;
+use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::json;
 use trunkline_actors::link::LinkControl;
 use trunkline_actors::messages::CallerEvent;
 use trunkline_call::{CallFacts, Direction};
-use trunkline_media::{FRAME_MS, LINE_RATE, LineCodec};
+use trunkline_media::{FRAME_MS, LineCodec};
 
-/// Audio in one message, in bytes: 1 s of PCMU.
-pub(crate) const MAX_AUDIO: usize = 8_000;
-/// Any message, in bytes; over it the socket is closed with 1009.
-pub(crate) const MAX_MESSAGE: usize = 65_536;
-/// Metadata kept of a `start`, in bytes of JSON.
-const MAX_METADATA: usize = 4_096;
+use super::dialect::{self, Dialect, Heard, MAX_METADATA, Say, bad, single_key};
+
+/// The native dialect on one socket.
+#[derive(Debug)]
+pub(crate) struct Native {
+    /// What the call is known by.
+    pub(crate) call_id: String,
+    /// What the socket speaks.
+    pub(crate) codec: LineCodec,
+}
+
+impl Dialect for Native {
+    fn text(&self, text: &str, _: &mut BytesMut) -> Heard {
+        Heard::Event(parse(text))
+    }
+
+    fn binary(&self, payload: Bytes) -> Heard {
+        dialect::audio(self.codec, payload)
+    }
+
+    fn frame(&self, payload: Bytes, _: &mut BytesMut) -> Say {
+        Say::Binary(payload)
+    }
+
+    fn mark(&self, mark: &str) -> Say {
+        Say::Text(json!({"type": "mark", "mark": mark}).to_string().into())
+    }
+
+    fn control(&self, control: &LinkControl) -> Option<Say> {
+        let message = match control {
+            LinkControl::Ready => {
+                json!({"type": "ready", "callId": self.call_id, "codec": self.codec.name(), "frameMs": FRAME_MS})
+            }
+            LinkControl::Clear { .. } => json!({"type": "clear"}),
+            LinkControl::Fallback { state, reason } => json!({"type": "fallback", "state": state, "reason": reason}),
+            LinkControl::Dtmf { digits } => json!({"type": "dtmf", "digits": digits}),
+            LinkControl::Transfer { to } => json!({"type": "transfer", "to": to}),
+            LinkControl::Error { code, message } => json!({"type": "error", "code": code, "message": message}),
+            LinkControl::Close { stop, .. } => json!({"type": "stop", "reason": (*stop)?}),
+        };
+        Some(Say::Text(message.to_string().into()))
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
@@ -35,69 +74,27 @@ enum Message {
 }
 
 /// What a text message means. Whatever is wrong with it is an event too: it is answered and changes nothing.
-pub(crate) fn parse(text: &str) -> CallerEvent {
+fn parse(text: &str) -> CallerEvent {
     match serde_json::from_str(text) {
         Ok(Message::Start { from, to, direction, sma_transaction_id, metadata }) => {
             let metadata = metadata.filter(|value| !value.is_null());
             if metadata.as_ref().is_some_and(|value| value.to_string().len() > MAX_METADATA) {
-                return bad("bad_message", format!("start.metadata is over {MAX_METADATA} bytes of JSON"));
+                return bad("bad_message", format!("start.metadata is over {MAX_METADATA} bytes of JSON"), 0);
             }
             CallerEvent::Start(CallFacts { from, to, direction, sma_transaction_id, metadata, ..CallFacts::default() })
         }
         Ok(Message::Dtmf { digit }) => match single_key(&digit) {
             Some(key) => CallerEvent::Key(key),
-            None => bad("bad_digit", "dtmf.digit is one of 0-9 * # A-D".to_owned()),
+            None => bad("bad_digit", "dtmf.digit is one of 0-9 * # A-D".to_owned(), 0),
         },
         Ok(Message::Played { mark }) => CallerEvent::Played(mark),
         Ok(Message::Stop {}) => CallerEvent::Stop,
         Err(error) => bad(
             "bad_message",
             format!("not a message of this dialect ({error}); allowed are start, dtmf, played, stop"),
+            0,
         ),
     }
-}
-
-/// What is wrong with a binary message, if anything.
-pub(crate) fn wrong_audio(codec: LineCodec, bytes: usize) -> Option<CallerEvent> {
-    let per_second = codec.bytes_per_sample() * LINE_RATE as usize;
-    let lost_ms = (bytes * 1_000).div_ceil(per_second) as u64;
-    let bad = |message| Some(CallerEvent::Bad { code: "bad_audio", message, lost_ms });
-    if bytes > MAX_AUDIO {
-        return bad(format!("{bytes} bytes of audio in one message, {MAX_AUDIO} are allowed: discarded"));
-    }
-    if !bytes.is_multiple_of(codec.bytes_per_sample()) {
-        return bad(format!("{bytes} bytes are not whole samples of {}: discarded", codec.name()));
-    }
-    None
-}
-
-fn single_key(digit: &str) -> Option<char> {
-    let mut keys = digit.chars();
-    let key = keys.next()?.to_ascii_uppercase();
-    (keys.next().is_none() && matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(key)
-}
-
-fn bad(code: &'static str, message: String) -> CallerEvent {
-    CallerEvent::Bad { code, message, lost_ms: 0 }
-}
-
-/// The text message for a control message; `None` where closing says it all.
-pub(crate) fn control(control: &LinkControl, call_id: &str, codec: LineCodec) -> Option<String> {
-    let message = match control {
-        LinkControl::Ready => json!({"type": "ready", "callId": call_id, "codec": codec.name(), "frameMs": FRAME_MS}),
-        LinkControl::Clear { .. } => json!({"type": "clear"}),
-        LinkControl::Fallback { state, reason } => json!({"type": "fallback", "state": state, "reason": reason}),
-        LinkControl::Dtmf { digits } => json!({"type": "dtmf", "digits": digits}),
-        LinkControl::Transfer { to } => json!({"type": "transfer", "to": to}),
-        LinkControl::Error { code, message } => json!({"type": "error", "code": code, "message": message}),
-        LinkControl::Close { stop, .. } => json!({"type": "stop", "reason": (*stop)?}),
-    };
-    Some(message.to_string())
-}
-
-/// The text message for a mark.
-pub(crate) fn mark(mark: &str) -> String {
-    json!({"type": "mark", "mark": mark}).to_string()
 }
 
 #[cfg(test)]
@@ -138,18 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn audio_is_bounded_and_whole() {
-        assert_eq!(wrong_audio(LineCodec::Pcmu, MAX_AUDIO), None);
-        let Some(CallerEvent::Bad { code, lost_ms, .. }) = wrong_audio(LineCodec::Pcmu, MAX_AUDIO + 1) else {
-            panic!("accepted")
-        };
-        assert_eq!((code, lost_ms), ("bad_audio", 1_001));
-        assert!(wrong_audio(LineCodec::L16, 321).is_some());
-    }
-
-    #[test]
     fn our_messages_are_those_of_the_contract() {
-        let text = |message| control(&message, "c-1", LineCodec::Pcma);
+        let native = Native { call_id: "c-1".to_owned(), codec: LineCodec::Pcma };
+        let text = |message| match native.control(&message)? {
+            Say::Text(text) => Some(text.to_string()),
+            Say::Binary(_) => panic!("a control message is text"),
+        };
         assert_eq!(
             text(LinkControl::Ready).as_deref(),
             Some(r#"{"callId":"c-1","codec":"pcma","frameMs":20,"type":"ready"}"#)
@@ -168,7 +159,7 @@ mod tests {
             Some(r#"{"to":"+15550100","type":"transfer"}"#)
         );
         assert_eq!(text(LinkControl::Close { stop: None, code: 4409 }), None);
-        assert_eq!(mark("item_1"), r#"{"mark":"item_1","type":"mark"}"#);
+        assert_eq!(native.mark("item_1"), Say::Text(r#"{"mark":"item_1","type":"mark"}"#.into()));
     }
 
     proptest! {

@@ -1,21 +1,23 @@
 //! One WebSocket of a caller's side: reads into the call's line, writes what the line says, keeps the heart beating.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
 use actix_web::web::Bytes;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError, Session};
+use bytes::BytesMut;
 use futures_util::{FutureExt, StreamExt};
 use tokio::time::Instant;
 use trunkline_actors::link::{LinkAudio, LinkControl, LinkOut, LinkReceiver};
 use trunkline_actors::messages::{CallerAudio, CallerEvent, CallerSays};
 use trunkline_actors::vc_stream::VcStreamActor;
-use trunkline_media::LineCodec;
 
-use super::native;
+use super::dialect::{Dialect, Heard, Say};
 
 /// How long the other side may take over its half of the closing handshake.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
+pub(super) const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// Heartbeat of a socket.
 #[derive(Clone, Copy, Debug)]
@@ -26,16 +28,20 @@ pub(crate) struct Heartbeat {
     pub(crate) timeout: Duration,
 }
 
+/// A call's line and the epoch of a link to it.
+pub(crate) type Line = (Addr<VcStreamActor>, u64);
+
 /// A socket and what it is for.
-pub(crate) struct Socket {
-    pub(crate) call_id: String,
-    pub(crate) codec: LineCodec,
+pub(crate) struct Socket<D> {
+    pub(crate) dialect: D,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) session: Session,
     pub(crate) stream: AggregatedMessageStream,
     pub(crate) link: LinkReceiver,
-    /// The line and the epoch of this link; `None` for a listener.
-    pub(crate) line: Option<(Addr<VcStreamActor>, u64)>,
+    /// Messages so far, on all sockets, that could not be read and not be answered.
+    pub(crate) malformed: Arc<AtomicU64>,
+    /// `None` for a listener.
+    pub(crate) line: Option<Line>,
 }
 
 /// Why reading ended.
@@ -51,12 +57,12 @@ enum ReadEnd {
     HeartbeatLost,
 }
 
-impl Socket {
+impl<D: Dialect> Socket<D> {
     /// Runs until the socket or the call is over.
     pub(crate) async fn run(self) {
-        let Self { call_id, codec, heartbeat, session, stream, link, line } = self;
-        let writer = write(session.clone(), link, &call_id, codec);
-        let reader = read(session.clone(), stream, codec, heartbeat, line.as_ref());
+        let Self { dialect, heartbeat, session, stream, link, malformed, line } = self;
+        let writer = write(session.clone(), link, &dialect);
+        let reader = read(session.clone(), stream, (&dialect, &malformed), heartbeat, line.as_ref());
         tokio::pin!(writer, reader);
         let end = tokio::select! {
             end = &mut reader => end,
@@ -79,14 +85,15 @@ impl Socket {
 }
 
 /// Writes until the line closes the link or the socket breaks.
-async fn write(mut session: Session, mut link: LinkReceiver, call_id: &str, codec: LineCodec) -> Result<(), Closed> {
+async fn write(mut session: Session, mut link: LinkReceiver, dialect: &impl Dialect) -> Result<(), Closed> {
+    let mut scratch = BytesMut::new();
     while let Some(next) = link.next().await {
         match next {
-            LinkOut::Audio(LinkAudio::Frame(frame)) => session.binary(frame).await?,
-            LinkOut::Audio(LinkAudio::Mark(mark)) => session.text(native::mark(&mark)).await?,
+            LinkOut::Audio(LinkAudio::Frame(frame)) => say(&mut session, dialect.frame(frame, &mut scratch)).await?,
+            LinkOut::Audio(LinkAudio::Mark(mark)) => say(&mut session, dialect.mark(&mark)).await?,
             LinkOut::Control(control) => {
-                if let Some(text) = native::control(&control, call_id, codec) {
-                    session.text(text).await?;
+                if let Some(message) = dialect.control(&control) {
+                    say(&mut session, message).await?;
                 }
                 if let LinkControl::Close { code, .. } = control {
                     let reason = CloseReason { code: CloseCode::from(code), description: None };
@@ -99,16 +106,25 @@ async fn write(mut session: Session, mut link: LinkReceiver, call_id: &str, code
     session.close(Some(CloseReason { code: CloseCode::Error, description: None })).await
 }
 
+async fn say(session: &mut Session, message: Say) -> Result<(), Closed> {
+    match message {
+        Say::Text(text) => session.text(text).await,
+        Say::Binary(payload) => session.binary(payload).await,
+    }
+}
+
 /// Reads until the socket ends. One message is on its way to the line at a time: a sender faster than the line is slowed
 /// down by TCP, and what the line can't use it drops oldest first, counted. A line that is gone has its last words on their
 /// way to this socket: what comes until they are written is nobody's.
 async fn read(
     mut session: Session,
     mut stream: AggregatedMessageStream,
-    codec: LineCodec,
+    (dialect, malformed): (&impl Dialect, &AtomicU64),
     heartbeat: Heartbeat,
-    mut line: Option<&(Addr<VcStreamActor>, u64)>,
+    mut line: Option<&Line>,
 ) -> ReadEnd {
+    let mut scratch = BytesMut::new();
+    let mut is_noted = false;
     let mut heard = Instant::now();
     let mut ping = heard + heartbeat.every;
     loop {
@@ -130,17 +146,9 @@ async fn read(
             }
         };
         heard = Instant::now();
-        let event = match message {
-            AggregatedMessage::Binary(payload) => match native::wrong_audio(codec, payload.len()) {
-                None => {
-                    if !audio(line, payload, heard).await {
-                        line = None;
-                    }
-                    continue;
-                }
-                Some(bad) => bad,
-            },
-            AggregatedMessage::Text(text) => native::parse(&text),
+        let said = match message {
+            AggregatedMessage::Binary(payload) => dialect.binary(payload),
+            AggregatedMessage::Text(text) => dialect.text(&text, &mut scratch),
             AggregatedMessage::Ping(payload) => {
                 let _ = session.pong(&payload).now_or_never();
                 continue;
@@ -151,6 +159,27 @@ async fn read(
                 return ReadEnd::Gone;
             }
         };
+        let event = match said {
+            Heard::Event(event) => event,
+            Heard::Audio(payload) => {
+                if !audio(line, payload, heard).await {
+                    line = None;
+                }
+                continue;
+            }
+            Heard::Malformed { why, lost_ms } => {
+                malformed.fetch_add(1, Ordering::Relaxed);
+                // Said once: a log that a stranger can fill helps nobody.
+                if !std::mem::replace(&mut is_noted, true) {
+                    tracing::debug!(why, "a message was passed over, as all like it on this socket will be");
+                }
+                if lost_ms == 0 {
+                    continue;
+                }
+                CallerEvent::Bad { code: "bad_audio", message: why, lost_ms }
+            }
+            Heard::Nothing => continue,
+        };
         if let Some((address, epoch)) = line
             && address.send(CallerSays { epoch: *epoch, event }).await.is_err()
         {
@@ -160,14 +189,14 @@ async fn read(
 }
 
 /// Tells the line that this socket is no more. One that is gone, or has another socket, takes no notice.
-async fn lost(line: Option<&(Addr<VcStreamActor>, u64)>) {
+async fn lost(line: Option<&Line>) {
     if let Some((line, epoch)) = line {
         let _ = line.send(CallerSays { epoch: *epoch, event: CallerEvent::Lost }).await;
     }
 }
 
 /// False when the line is gone. What a listener sends is nobody's.
-async fn audio(line: Option<&(Addr<VcStreamActor>, u64)>, payload: Bytes, at: Instant) -> bool {
+async fn audio(line: Option<&Line>, payload: Bytes, at: Instant) -> bool {
     match line {
         Some((line, epoch)) if !payload.is_empty() => {
             line.send(CallerAudio { epoch: *epoch, payload, at }).await.is_ok()

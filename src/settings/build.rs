@@ -108,6 +108,10 @@ fn ingest(r: &mut Reader<'_>) -> IngestSettings {
         heartbeat: r.duration("ingest.heartbeat", "100ms", "1h"),
         heartbeat_timeout: r.duration("ingest.heartbeat_timeout", "100ms", "1h"),
         reattach_grace: r.duration("ingest.reattach_grace", "0s", "10m"),
+        twilio: TwilioSettings {
+            auth_token: r.secret("ingest.twilio.auth_token"),
+            lead: r.duration("ingest.twilio.lead", "0s", "200ms"),
+        },
     };
     longer(r, ("ingest.heartbeat_timeout", ingest.heartbeat_timeout), ("ingest.heartbeat", ingest.heartbeat));
     for origin in &ingest.allowed_origins {

@@ -82,6 +82,17 @@ pub struct IngestSettings {
     pub heartbeat_timeout: Duration,
     /// A call outlives a lost media socket this long.
     pub reattach_grace: Duration,
+    /// Twilio Media Streams.
+    pub twilio: TwilioSettings,
+}
+
+/// `ingest.twilio.*`
+#[derive(Clone, Debug)]
+pub struct TwilioSettings {
+    /// Key of `X-Twilio-Signature`; `None`: signatures are not looked at.
+    pub auth_token: Option<Secret>,
+    /// Audio is sent this long before it is to be heard; up to 200 ms.
+    pub lead: Duration,
 }
 
 /// `calls.*`

@@ -86,6 +86,7 @@ fn every_documented_key_exists() {
     let keys = build::asked_keys();
     let documented = "media.listen media.tls.cert_file media.tls.key_file admin.listen admin.token admin.token_file \
         ingest.secret ingest.secret_file ingest.allowed_origins ingest.heartbeat ingest.heartbeat_timeout ingest.reattach_grace \
+        ingest.twilio.auth_token ingest.twilio.auth_token_file ingest.twilio.lead \
         calls.max calls.no_media_timeout calls.media_timeout calls.max_duration calls.drain_timeout calls.upstream_buffer \
         calls.playout_buffer calls.history calls.history_max \
         realtime.url realtime.backup_urls realtime.api realtime.api_key realtime.api_key_file realtime.auth realtime.audio \
@@ -112,6 +113,8 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(s.admin.listen.to_string(), "127.0.0.1:8081");
     assert!(s.admin.token.is_none() && s.ingest.secret.is_none() && s.media.tls.is_none());
     assert_eq!((s.ingest.heartbeat, s.ingest.heartbeat_timeout), (seconds(10), seconds(30)));
+    assert!(s.ingest.twilio.auth_token.is_none());
+    assert_eq!(s.ingest.twilio.lead, Duration::from_millis(100));
     assert_eq!(s.call_limits(), CallLimits::default());
     assert!(s.realtime.urls.is_empty());
     assert_eq!(s.realtime.format, ModelFormat::Pcm24k);
@@ -226,7 +229,9 @@ fn secrets_come_from_files_and_never_show() {
     let path = dir.file("token", "  hunter2\n");
     let file_pair = ("TRUNKLINE__ADMIN__TOKEN_FILE", path.to_str().unwrap());
     let direct = ("TRUNKLINE__INGEST__SECRET", "sesame-open");
-    let loaded = Loaded::from_sources(&env(&[file_pair, direct])).unwrap();
+    let twilio = ("TRUNKLINE__INGEST__TWILIO__AUTH_TOKEN", "sesame-twilio");
+    let loaded = Loaded::from_sources(&env(&[file_pair, direct, twilio])).unwrap();
+    assert_eq!(loaded.settings.ingest.twilio.auth_token.as_ref().unwrap().expose(), "sesame-twilio");
     assert_eq!(loaded.settings.admin.token.as_ref().unwrap().expose(), "hunter2");
     let everything = format!("{loaded:?} {:#?}", loaded.settings);
     assert!(!everything.contains("hunter2") && !everything.contains("sesame"), "{everything}");

@@ -8,7 +8,7 @@ use actix_web::web;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use trunkline_actors::link::link;
+use trunkline_actors::link::{Peer, Transfers, link_to};
 use trunkline_actors::messages::{Admit, Attach, CallerEvent, CallerSays, Refusal};
 use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable};
 use trunkline_chime::sma::headers;
@@ -185,9 +185,10 @@ pub(super) async fn set_up(
     };
     let gone = |_| Refused::INTERNAL;
     let admission = shared.supervisor.send(admit).await.map_err(gone)?.map_err(Refused::by)?;
-    let (sender, receiver) = link(codec);
     // A telephone hears nothing strange: silence is sent where nothing plays.
-    let attach = Attach { link: sender, fill: true, tells_of_transfers: true, facts };
+    let peer = Peer { fill: true, transfers: Transfers::AndTells, ..Peer::default() };
+    let (sender, receiver) = link_to(peer, codec);
+    let attach = Attach { link: sender, facts };
     let epoch = admission.line.send(attach).await.map_err(gone)?;
     // Nothing more will be told: its route need not wait.
     let start = CallerSays { epoch, event: CallerEvent::Start(CallFacts::default()) };

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use ring::hmac;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +16,14 @@ pub const UPGRADE: [(&str, &str); 4] = [
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 ];
+
+/// `EXPIRY.HMAC` for a call and role.
+pub fn token(secret: &str, call: &str, role: &str, expiry: u64) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let mac = hmac::sign(&key, format!("{call}|{role}|{expiry}").as_bytes());
+    let hex: String = mac.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{expiry}.{hex}")
+}
 
 /// An answer.
 #[derive(Clone, Debug)]

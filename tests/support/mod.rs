@@ -10,6 +10,7 @@ pub mod model;
 pub mod phone;
 pub mod process;
 pub mod sound;
+pub mod twilio;
 
 use std::future::Future;
 use std::time::Duration;

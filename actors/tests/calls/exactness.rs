@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use trunkline_actors::link::Peer;
 use trunkline_media::{LineCodec, ModelFormat};
 use trunkline_realtime::Api;
 
@@ -166,7 +167,9 @@ fn a_gap_in_the_models_audio_is_an_underrun_and_nothing_is_lost() {
 fn fill_is_a_frame_at_every_tick() {
     run(|| async {
         let bench = Setup::default().start();
-        let caller = Caller::dial(&bench, "fill", Dial { fill: true, ..Dial::default() }).await;
+        let caller =
+            Caller::dial(&bench, "fill", Dial { peer: Peer { fill: true, ..Peer::default() }, ..Dial::default() })
+                .await;
         let mut model = Model::accept(&bench).await;
         sleep(1_000).await;
         model.speak("a", &pcm24(440, 1_000), 9_600);

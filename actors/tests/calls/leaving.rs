@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trunkline_actors::link::LinkControl;
+use trunkline_actors::link::{LinkControl, Peer, Transfers};
 use trunkline_actors::messages::CallerEvent;
 use trunkline_actors::ports::ControlError;
 use trunkline_call::EndReason;
@@ -154,7 +154,7 @@ fn a_leg_that_can_tell_says_what_became_of_a_transfer() {
         [(Some(Ok(())), None), (Some(Err("the caller's side says 603".to_owned())), Some("603")), (None, None)]
     {
         run(|| async move {
-            let dial = Dial { tells_of_transfers: true, ..Dial::default() };
+            let dial = Dial { peer: Peer { transfers: Transfers::AndTells, ..Peer::default() }, ..Dial::default() };
             let (bench, caller, mut model) = talking(Setup::default(), dial).await;
             goodbye(&mut model, 500, "transfer_call", r#"{"to":"+15550100077"}"#);
             sleep(10_000).await;

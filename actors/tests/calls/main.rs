@@ -22,6 +22,7 @@ mod keys;
 mod leaving;
 mod many_calls;
 mod playout_ceiling;
+mod queueing_peer;
 mod random_calls;
 mod re_attach;
 mod recovery;

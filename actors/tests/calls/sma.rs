@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use trunkline_actors::call_control::Flush;
+use trunkline_actors::link::Peer;
 use trunkline_actors::memory_transport::ConnectPlan;
 use trunkline_actors::messages::{CallerEvent, EndCall, Farewell, Refusal};
 use trunkline_actors::ports::ControlError;
@@ -275,7 +276,9 @@ fn with_the_channel_media_the_application_is_not_asked() {
 fn a_line_that_wants_frames_gets_silence_while_the_application_speaks() {
     run(|| async {
         let bench = with_sma(5.0).start();
-        let caller = Caller::dial(&bench, "sip", Dial { fill: true, ..Dial::bridged("t") }).await;
+        let caller =
+            Caller::dial(&bench, "sip", Dial { peer: Peer { fill: true, ..Peer::default() }, ..Dial::bridged("t") })
+                .await;
         let model = Model::accept(&bench).await;
         bench.transport.otherwise(Duration::ZERO, ConnectPlan::Unreachable(NO_MODEL.to_owned()));
         model.server.close(1011, "dies");

@@ -17,9 +17,12 @@ const TICK: Duration = Duration::from_millis(FRAME_MS as u64);
 /// The playout of one call: audio in items, an absolute 20 ms clock, and exact accounts. `K` names an item.
 ///
 /// - An idle playout starts with the first whole frame, though never less than 20 ms after the last one sent. From
-///   then on frame n is due at start + n * 20 ms.
+///   then on frame n is played at start + n * 20 ms, which is its tick.
+/// - Audio is due at its tick, or a lead before it for a peer with a queue ([`Playout::set_queue`]); silence at its
+///   tick.
 /// - A poll that is one whole tick late makes the missed frame up. If it is later, the clock slips by the missed
-///   ticks: no burst, nothing lost, [`Playout::late_ticks`] counts them.
+///   ticks: no burst, nothing lost, [`Playout::late_ticks`] counts them. With a queue a poll is late when the lead is
+///   used up, and then the clock slips at once: the peer has been silent meanwhile.
 /// - A due tick at which the item playing is unfinished and has no whole frame is an underrun; the clock starts anew
 ///   when audio comes. With `fill` the clock never stops: silence goes out where nothing plays.
 /// - An item is closed by [`Playout::end`] only; items behind an open one wait.
@@ -30,6 +33,8 @@ pub struct Playout<K: Clone + PartialEq> {
     heard: Heard<K>,
     silence: Bytes,
     fill: bool,
+    /// How long before its tick a frame of audio is sent, to a peer that has a queue.
+    queue_lead: Option<Duration>,
     held: bool,
     hushed: bool,
     /// The next tick; `None` while the clock stands.
@@ -82,6 +87,7 @@ impl<K: Clone + PartialEq> Playout<K> {
             heard: Heard::new(),
             silence: Bytes::from(vec![codec.silence(); codec.frame_bytes()]),
             fill: false,
+            queue_lead: None,
             held: false,
             hushed: false,
             next: None,
@@ -98,6 +104,22 @@ impl<K: Clone + PartialEq> Playout<K> {
     pub fn set_fill(&mut self, now: Instant, on: bool) {
         self.fill = on;
         self.set_clock(now);
+    }
+
+    /// A peer takes over. One that has a queue is sent audio `lead` before it is to be played: what is late by less
+    /// than that leaves no gap there. It plays a frame from its tick on, to the millisecond, so that is how the
+    /// accounts are kept. Of one without (`None`) a frame counts as played once it is sent.
+    pub fn set_queue(&mut self, now: Instant, lead: Option<Duration>) {
+        self.peer_emptied(now);
+        if lead != self.queue_lead {
+            self.queue_lead = lead;
+            self.heard.set_queueing(lead.is_some());
+        }
+    }
+
+    /// How far the ticks of what was sent reach beyond `now`: never more than the lead.
+    pub fn ahead(&self, now: Instant) -> Duration {
+        self.last.map_or(Duration::ZERO, |last| last.saturating_duration_since(now))
     }
 
     /// Appends line audio of any length to an item; a new key opens a new item behind the others. What does not fill
@@ -136,7 +158,7 @@ impl<K: Clone + PartialEq> Playout<K> {
             return None;
         }
         let mark = self.items.front().filter(|item| !self.hushed && item.is_over()).and_then(|item| item.ended_at);
-        mark.into_iter().chain(self.next).min()
+        mark.into_iter().chain(self.next.map(|tick| self.due(tick))).min()
     }
 
     /// What is due; call it until it gives `None`. At most one frame comes for a tick.
@@ -146,28 +168,30 @@ impl<K: Clone + PartialEq> Playout<K> {
         }
         let hushed = self.hushed;
         if let Some(item) = self.items.pop_front_if(|item| !hushed && item.is_over()) {
-            self.heard.marked(now, item.key.clone(), item.serial, item.tally);
+            let played_at = self.last.map_or(now, |tick| tick.max(now));
+            self.heard.marked(played_at, item.key.clone(), item.serial, item.tally);
             return Some(Due::Mark(item.key));
         }
-        let due = self.next.filter(|due| *due <= now)?;
-        let missed = whole_ticks(now.saturating_duration_since(due));
-        // One missed tick is made up by the next poll; more would be a burst.
-        let slip = if missed > 1 { missed } else { 0 };
+        let tick = self.next.filter(|tick| self.due(*tick) <= now)?;
+        let missed = whole_ticks(now.saturating_duration_since(tick));
+        // One missed tick is made up by the next poll; more would be a burst. A queue ran dry meanwhile.
+        let made_up = u32::from(self.queue_lead.is_none());
+        let slip = if missed > made_up { missed } else { 0 };
         if !self.is_starved() {
             self.late_ticks += u64::from(slip);
         } else if self.fill {
             self.underruns += u64::from(slip) + 1;
         } else {
             self.underruns += u64::from(missed) + 1;
-            self.next = Some(due + TICK * (missed + 1));
+            self.next = Some(tick + TICK * (missed + 1));
             return None;
         }
-        let due = due + TICK * slip;
-        let frame = self.next_frame(now, due);
+        let tick = tick + TICK * slip;
+        let frame = self.next_frame(now, tick);
         if frame.is_some() {
-            self.last = Some(due);
+            self.last = Some(tick);
         }
-        self.next = self.wants_ticks().then_some(due + TICK);
+        self.next = self.wants_ticks().then_some(tick + TICK);
         frame
     }
 
@@ -184,16 +208,17 @@ impl<K: Clone + PartialEq> Playout<K> {
         }
     }
 
-    /// The peer answered the mark of `item`: everything up to it was heard, and the time since the mark is the peer's
-    /// lag, 5 s at most. An unknown or stale answer is ignored.
+    /// The peer answered the mark of `item`: everything up to it was heard, and the time since the mark (with a
+    /// queue: since the tick of the frame before it) is the peer's lag, 5 s at most. An unknown or stale answer is
+    /// ignored.
     pub fn peer_played(&mut self, now: Instant, item: &K) {
         self.heard.answered(now, item);
     }
 
     /// Empties the playout, and tells of every item pushed since the last clear that is not known to be wholly heard,
     /// in order. Frames sent within the peer's lag count as unheard; an item without any audio is not told of. What
-    /// comes next is due 20 ms after the last frame sent at the earliest. A later push for one of these keys opens a
-    /// new item.
+    /// comes next is due 20 ms after the last frame sent at the earliest, or at once to a peer with a queue, which
+    /// is empty then. A later push for one of these keys opens a new item.
     pub fn clear(&mut self, now: Instant) -> Vec<ItemAccount<K>> {
         let per_ms = self.codec.bytes_per_ms() as u64;
         let account = |item: K, tally: Tally, unheard: u64, ended: bool| ItemAccount {
@@ -215,6 +240,7 @@ impl<K: Clone + PartialEq> Playout<K> {
         accounts.retain(|account| account.received_ms > 0);
         self.queued_bytes = 0;
         self.polled = None;
+        self.peer_emptied(now);
         if !self.fill {
             self.next = None;
         }
@@ -227,6 +253,7 @@ impl<K: Clone + PartialEq> Playout<K> {
             return;
         }
         self.held = held;
+        self.peer_emptied(now);
         self.next = (!held && self.wants_ticks()).then(|| self.earliest(now));
     }
 
@@ -254,6 +281,21 @@ impl<K: Clone + PartialEq> Playout<K> {
     /// Ticks by which the clock slipped because polls came too late, so far.
     pub fn late_ticks(&self) -> u64 {
         self.late_ticks
+    }
+
+    /// When the frame of that tick is sent: audio a lead before it, silence (or nothing) at it.
+    fn due(&self, tick: Instant) -> Instant {
+        let has_audio = !self.hushed && self.items.iter().find(|item| !item.is_over()).is_some_and(Item::has_frame);
+        let lead = self.queue_lead.filter(|_| has_audio).unwrap_or_default();
+        tick.checked_sub(lead).unwrap_or(tick)
+    }
+
+    /// The peer's queue, if it has one, is empty: the next frame is played as soon as it comes.
+    fn peer_emptied(&mut self, now: Instant) {
+        if self.queue_lead.is_some() {
+            self.last = None;
+            self.next = self.next.map(|tick| tick.min(now));
+        }
     }
 
     /// The clock stands if nothing wants a tick, and starts if something does.
@@ -303,18 +345,18 @@ impl<K: Clone + PartialEq> Playout<K> {
     }
 
     /// Takes the frame for this tick.
-    fn next_frame(&mut self, now: Instant, due: Instant) -> Option<Due<K>> {
+    fn next_frame(&mut self, now: Instant, tick: Instant) -> Option<Due<K>> {
         let codec = self.codec;
         self.polled = None;
         if let Some(item) = self.items.front_mut().filter(|_| !self.hushed)
             && let Some((payload, audio)) = item.pop_frame(codec)
         {
             item.begun = true;
-            item.last = Some(due);
+            item.last = Some(tick);
             item.tally.played += audio;
             let (key, serial) = (item.key.clone(), item.serial);
             self.queued_bytes -= payload.len() as u64;
-            self.heard.sent(now, serial, audio);
+            self.heard.sent(tick.max(now), serial, audio);
             self.polled = Some((serial, audio));
             return Some(Due::Frame { item: key, payload });
         }

@@ -17,6 +17,7 @@ fn bad_values_are_named_with_what_is_allowed() {
         ("CALLS__MEDIA_TIMEOUT", "", &["calls.media_timeout"]),
         ("CALLS__UPSTREAM_BUFFER", "1h", &["calls.upstream_buffer", "from 20ms to 1m"]),
         ("INGEST__HEARTBEAT_TIMEOUT", "10s", &["ingest.heartbeat_timeout", "more than ingest.heartbeat"]),
+        ("INGEST__TWILIO__LEAD", "201ms", &["ingest.twilio.lead = \"201ms\"", "from 0s to 200ms"]),
         ("REALTIME__API", "beta", &["realtime.api = \"beta\"", "\"ga\", \"preview\", \"voice-live\""]),
         ("REALTIME__AUTH", "basic", &["realtime.auth", "\"api-key\", \"bearer\""]),
         ("REALTIME__SAMPLE_RATE", "16000", &["realtime.sample_rate", "voice-live"]),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::Bytes;
 use tokio::time::Instant;
-use trunkline_actors::link::{LinkAudio, LinkControl, LinkOut, LinkReceiver, link};
+use trunkline_actors::link::{LinkAudio, LinkControl, LinkOut, LinkReceiver, Peer, link, link_to};
 use trunkline_actors::messages::{AddListener, Attach, CallerAudio, CallerEvent, CallerSays};
 use trunkline_actors::vc_stream::VcStreamActor;
 use trunkline_call::{CallFacts, CallRecord};
@@ -138,8 +138,7 @@ impl Heard {
 #[derive(Clone)]
 pub struct Dial {
     pub codec: LineCodec,
-    pub fill: bool,
-    pub tells_of_transfers: bool,
+    pub peer: Peer,
     pub facts: CallFacts,
     /// Whether the socket takes anything.
     pub reads: bool,
@@ -148,7 +147,7 @@ pub struct Dial {
 impl Default for Dial {
     fn default() -> Self {
         let facts = CallFacts { to: Some("100".to_owned()), ..CallFacts::default() };
-        Self { codec: LineCodec::Pcmu, fill: false, tells_of_transfers: false, facts, reads: true }
+        Self { codec: LineCodec::Pcmu, peer: Peer::default(), facts, reads: true }
     }
 }
 
@@ -185,7 +184,7 @@ impl Caller {
 
     pub async fn dial(bench: &Bench, id: &str, dial: Dial) -> Self {
         let admission = bench.admit_with(id, dial.codec, dial.facts.sma_transaction_id.clone()).await.unwrap();
-        let (sender, receiver) = link(dial.codec);
+        let (sender, receiver) = link_to(dial.peer, dial.codec);
         let heard = Heard::default();
         let mut unread = None;
         if dial.reads {
@@ -193,8 +192,7 @@ impl Caller {
         } else {
             unread = Some(receiver);
         }
-        let attach =
-            Attach { link: sender, fill: dial.fill, tells_of_transfers: dial.tells_of_transfers, facts: dial.facts };
+        let attach = Attach { link: sender, facts: dial.facts };
         let epoch = admission.line.send(attach).await.unwrap();
         Self { line: admission.line, record: admission.record, epoch, heard, unread }
     }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::TICK;
 use super::item::Tally;
 
 /// A peer that says it is further behind than this is not believed.
@@ -26,6 +27,7 @@ pub(super) struct Done<K> {
 /// A frame that was sent a short while ago.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
+    /// When the peer begins to play it, by our clock: as it comes, or at its tick if it was sent before.
     at: Instant,
     serial: u64,
     audio: u64,
@@ -36,15 +38,24 @@ struct Sent {
 pub(super) struct Heard<K> {
     done: VecDeque<Done<K>>,
     sent: VecDeque<Sent>,
+    /// From [`Sent::at`] to the frame being heard.
     lag: Duration,
+    /// The peer has a queue, and plays each frame in its 20 ms.
+    queueing: bool,
 }
 
 impl<K: PartialEq> Heard<K> {
     pub(super) fn new() -> Self {
-        Self { done: VecDeque::new(), sent: VecDeque::new(), lag: Duration::ZERO }
+        Self { done: VecDeque::new(), sent: VecDeque::new(), lag: Duration::ZERO, queueing: false }
     }
 
-    /// A frame with `audio` bytes of item `serial` was sent.
+    /// Another kind of peer: its lag is to be learned anew. A frame in a queue is heard when it has been played.
+    pub(super) fn set_queueing(&mut self, queueing: bool) {
+        self.queueing = queueing;
+        self.lag = if queueing { TICK } else { Duration::ZERO };
+    }
+
+    /// A frame with `audio` bytes of item `serial` was sent, to be played at `at`.
     pub(super) fn sent(&mut self, at: Instant, serial: u64, audio: u64) {
         while self.sent.front().is_some_and(|frame| at.saturating_duration_since(frame.at) >= MAX_LAG) {
             self.sent.pop_front();
@@ -57,11 +68,11 @@ impl<K: PartialEq> Heard<K> {
         self.sent.pop_back();
     }
 
-    /// The mark of an item went out.
-    pub(super) fn marked(&mut self, now: Instant, key: K, serial: u64, tally: Tally) {
-        self.done.push_back(Done { key, serial, tally, marked_at: now, heard: false });
+    /// The mark of an item went out; its last frame is played at `at`.
+    pub(super) fn marked(&mut self, at: Instant, key: K, serial: u64, tally: Tally) {
+        self.done.push_back(Done { key, serial, tally, marked_at: at, heard: false });
         while self.done.len() > MAX_DONE
-            || self.done.front().is_some_and(|item| now.saturating_duration_since(item.marked_at) > KEEP_DONE)
+            || self.done.front().is_some_and(|item| at.saturating_duration_since(item.marked_at) > KEEP_DONE)
         {
             self.done.pop_front();
         }
@@ -87,10 +98,15 @@ impl<K: PartialEq> Heard<K> {
         self.done.iter_mut().rev().find(|item| item.serial == serial)
     }
 
-    /// Bytes of item `serial` that the peer still holds back.
+    /// Bytes of item `serial` that the peer still holds back. Of the frame that a peer with a queue plays right now,
+    /// the part that is yet to come.
     pub(super) fn unheard(&self, now: Instant, serial: u64) -> u64 {
         let recent = self.sent.iter().rev().take_while(|frame| frame.at + self.lag > now);
-        recent.filter(|frame| frame.serial == serial).map(|frame| frame.audio).sum()
+        let held_back = |frame: &Sent| {
+            let rest = (frame.at + self.lag).saturating_duration_since(now);
+            if self.queueing && rest < TICK { part(frame.audio, rest) } else { frame.audio }
+        };
+        recent.filter(|frame| frame.serial == serial).map(held_back).sum()
     }
 
     /// Takes the items that may not have been heard to their end, and forgets all others.
@@ -104,4 +120,9 @@ impl<K: PartialEq> Heard<K> {
     pub(super) fn unheard_of(&self, now: Instant, item: &Done<K>) -> u64 {
         if item.heard { 0 } else { self.unheard(now, item.serial) }
     }
+}
+
+/// The share of a frame's bytes that `rest` of its 20 ms is.
+fn part(audio: u64, rest: Duration) -> u64 {
+    audio * u64::from(rest.subsec_micros()) / u64::from(TICK.subsec_micros())
 }

@@ -11,6 +11,7 @@
 mod accounts;
 mod clock;
 mod gaps;
+mod lead;
 mod marks;
 mod random;
 
