@@ -165,7 +165,7 @@ impl Ends {
         let admission = supervisor.send(admit).await.unwrap().unwrap();
         let (sender, link) = link(LineCodec::Pcmu);
         let facts = CallFacts { to: Some("100".to_owned()), ..CallFacts::default() };
-        let attach = Attach { link: sender, fill: false, tells_of_transfers: false, facts };
+        let attach = Attach { link: sender, facts };
         let epoch = admission.line.send(attach).await.unwrap();
         let model = transport.accepted().await;
         let mut ends = Self { line: admission.line, epoch, link, model };
