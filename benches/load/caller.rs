@@ -103,9 +103,15 @@ impl Caller<'_> {
             }
             clock.as_mut().reset(due);
             loop {
+                let answer = self.heard.next();
                 tokio::select! {
                     biased;
                     () = &mut clock => break,
+                    () = wait(answer), if answer.is_some() => {
+                        if let Some(message) = self.heard.due(Instant::now()) {
+                            self.socket.send(message).await.map_err(|error| format!("cut off: {error}"))?;
+                        }
+                    }
                     message = self.socket.next() => self.message(message).await?,
                 }
             }
@@ -125,9 +131,6 @@ impl Caller<'_> {
                 board.completed(heard_ms);
             }
             board.speaks(*number, due, barge);
-        }
-        for message in self.heard.due(now) {
-            self.socket.feed(message).await.map_err(|error| format!("cut off: {error}"))?;
         }
         let frame = carrier.frame(*number, tick.0, sounds.frame(tick.1));
         self.socket.send(frame).await.map_err(|error| format!("cut off: {error}"))
@@ -175,6 +178,13 @@ impl Caller<'_> {
             let _ = self.socket.close(None).await;
         }
         while let Some(Ok(_)) = self.socket.next().await {}
+    }
+}
+
+/// Waits for a moment, if there is one.
+async fn wait(until: Option<Instant>) {
+    if let Some(until) = until {
+        time::sleep_until(time::Instant::from_std(until)).await;
     }
 }
 

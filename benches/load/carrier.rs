@@ -108,8 +108,11 @@ pub trait Heard {
     /// What a message means; an error ends the call.
     fn message(&mut self, message: &Message, now: Instant) -> Result<Option<Event>, String>;
 
-    /// What the carrier has to say by now.
-    fn due(&mut self, now: Instant) -> Vec<Message>;
+    /// When the carrier has to say something of itself.
+    fn next(&self) -> Option<Instant>;
+
+    /// What it has to say by now.
+    fn due(&mut self, now: Instant) -> Option<Message>;
 }
 
 /// Frames are heard as they come.
@@ -134,8 +137,12 @@ impl Heard for Native {
         }
     }
 
-    fn due(&mut self, _: Instant) -> Vec<Message> {
-        Vec::new()
+    fn next(&self) -> Option<Instant> {
+        None
+    }
+
+    fn due(&mut self, _: Instant) -> Option<Message> {
+        None
     }
 }
 
@@ -183,8 +190,11 @@ impl Heard for Twilio {
         }
     }
 
-    fn due(&mut self, now: Instant) -> Vec<Message> {
-        let due = self.marks.iter().take_while(|(at, _)| *at <= now).count();
-        self.marks.drain(..due).map(|(_, text)| Message::text(text)).collect()
+    fn next(&self) -> Option<Instant> {
+        self.marks.front().map(|(due, _)| *due)
+    }
+
+    fn due(&mut self, now: Instant) -> Option<Message> {
+        self.marks.pop_front_if(|(due, _)| *due <= now).map(|(_, text)| Message::text(text))
     }
 }
