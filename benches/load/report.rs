@@ -88,7 +88,7 @@ impl Figures {
         board: &Board,
         base: Usage,
         window: Window,
-        ended: &[Value],
+        metrics: &str,
         failures: Vec<String>,
     ) -> Self {
         let seconds = window.span.as_secs_f64();
@@ -96,7 +96,6 @@ impl Figures {
         let mib = |kib: u64| kib as f64 / 1_024.0;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64 * 100.0);
-        let total = |path: &str| ended.iter().map(|call| admin::number(call, path)).sum();
         let (measures, counts) = (&board.measures, &board.counts);
         let carried = (f64::from(calls) - count(&counts.turned_away) as f64).max(1.0);
         let lateness = Quantiles::of(&measures.lateness);
@@ -111,8 +110,8 @@ impl Figures {
             starved: (window.bridge.1.starved_s - window.bridge.0.starved_s) / seconds * 1_000.0,
             refused: lateness.p99.is_none_or(|ms| ms > LATEST_MS),
             failures,
-            dropped: total("/up/dropped") + total("/down/dropped"),
-            underruns: total("/down/underruns"),
+            dropped: admin::metric(metrics, "trunkline_frames_dropped_total"),
+            underruns: admin::metric(metrics, "trunkline_underruns_total"),
             up: Quantiles::of(&measures.up),
             down: Quantiles::of(&measures.down),
             turn: Quantiles::of(&measures.turn),

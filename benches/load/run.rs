@@ -120,17 +120,11 @@ struct Running {
     process: Option<Process>,
 }
 
-fn start(
-    args: &Args,
-    tls: Option<&Certificate>,
-    which: Bridge,
-    model: SocketAddr,
-    calls: u32,
-) -> Result<Running, Trouble> {
+fn start(args: &Args, tls: Option<&Certificate>, which: Bridge, model: SocketAddr) -> Result<Running, Trouble> {
     match which {
         Bridge::Service => {
             let log = logs().join("service.log");
-            let mut environment = environment(args, model, calls);
+            let mut environment = environment(args, model);
             if let Some(Certificate { cert, key }) = tls {
                 environment.push(("TRUNKLINE__MEDIA__TLS__CERT_FILE", cert.display().to_string()));
                 environment.push(("TRUNKLINE__MEDIA__TLS__KEY_FILE", key.display().to_string()));
@@ -154,7 +148,7 @@ fn start(
     }
 }
 
-fn environment(args: &Args, model: SocketAddr, calls: u32) -> Vec<(&'static str, String)> {
+fn environment(args: &Args, model: SocketAddr) -> Vec<(&'static str, String)> {
     vec![
         ("TRUNKLINE__MEDIA__LISTEN", "127.0.0.1:0".to_owned()),
         ("TRUNKLINE__ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
@@ -164,8 +158,6 @@ fn environment(args: &Args, model: SocketAddr, calls: u32) -> Vec<(&'static str,
         ("TRUNKLINE__REALTIME__AUDIO", args.audio().to_owned()),
         ("TRUNKLINE__REALTIME__CONNECTS_PER_SECOND", "1000".to_owned()),
         ("TRUNKLINE__CALLS__MAX", args.max.unwrap_or_default().to_string()),
-        ("TRUNKLINE__CALLS__HISTORY", "1h".to_owned()),
-        ("TRUNKLINE__CALLS__HISTORY_MAX", (calls + 1).to_string()),
         ("TRUNKLINE__LOG__FILTER", "warn".to_owned()),
     ]
 }
@@ -174,7 +166,7 @@ fn environment(args: &Args, model: SocketAddr, calls: u32) -> Vec<(&'static str,
 fn measure(args: &Args, tls: Option<&Certificate>, which: Bridge, calls: u32) -> Result<Figures, Trouble> {
     let board = Arc::new(Board::new(calls)?);
     let model = model::serve(args.model, Arc::clone(&board))?;
-    let running = start(args, tls, which, model.addr, calls)?;
+    let running = start(args, tls, which, model.addr)?;
     let base = of_tree(running.pid);
     let begin = Instant::now() + Duration::from_millis(300);
     // Everybody has said a number and had an answer.
@@ -187,15 +179,15 @@ fn measure(args: &Args, tls: Option<&Certificate>, which: Bridge, calls: u32) ->
     };
     let failures = place_calls(args, tls, calls, running.bridge, (begin, until), &board)?;
     let window = watch.join().map_err(|_| Trouble("the watch broke".to_owned()))?;
-    let ended = match running.admin {
-        Some(admin) => admin::calls(admin, "/admin/calls?state=ended")?,
-        None => Vec::new(),
+    let metrics = match running.admin {
+        Some(admin) => admin::get(admin, "/metrics")?,
+        None => String::new(),
     };
     drop(model);
     if let (Some(process), Bridge::Service) = (running.process, which) {
         process.stop()?;
     }
-    Ok(Figures::new(which, calls, &board, base, window, &ended, failures))
+    Ok(Figures::new(which, calls, &board, base, window, &metrics, failures))
 }
 
 /// The measured time: what the bridge and this process had used at its edges.

@@ -4,28 +4,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::Trouble;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A number of a CALL; 0 where it is missing.
-pub fn number(call: &Value, path: &str) -> u64 {
-    call.pointer(path).and_then(Value::as_u64).unwrap_or_default()
-}
-
-/// The CALLs that `path` lists.
-pub fn calls(admin: SocketAddr, path: &str) -> Result<Vec<Value>, Trouble> {
-    let body: Value = serde_json::from_str(&get(admin, path)?).map_err(|error| Trouble(format!("{path}: {error}")))?;
-    match body {
-        Value::Object(mut body) => match body.remove("calls") {
-            Some(Value::Array(calls)) => Ok(calls),
-            _ => Err(Trouble(format!("{path}: no calls in the answer"))),
-        },
-        _ => Err(Trouble(format!("{path}: no object in the answer"))),
-    }
-}
 
 /// One request on a connection of its own; the answer's body.
 pub fn get(admin: SocketAddr, path: &str) -> Result<String, Trouble> {
@@ -41,4 +22,13 @@ pub fn get(admin: SocketAddr, path: &str) -> Result<String, Trouble> {
         Some("200") => Ok(body.to_owned()),
         _ => Err(trouble(&head.lines().next().unwrap_or_default())),
     }
+}
+
+/// A metric's value, added up over its labels; 0 if there is none.
+pub fn metric(metrics: &str, name: &str) -> u64 {
+    let values = metrics.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
+        rest.rsplit(' ').next()?.parse::<u64>().ok()
+    });
+    values.sum()
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::caller::Seen;
 use crate::measures::{Measures, VERY_LATE};
 use crate::rig::Spread;
-use crate::rig::admin::number;
+use crate::rig::admin::metric;
 use crate::rig::process::Usage;
-use crate::watch::{Loss, Lost, Sample, Watched, starved_ms};
+use crate::watch::{Loss, Lost, Sample, Watched, number, starved_ms};
 
 /// Losses and failures shown one by one; the rest is counted.
 const SHOWN: usize = 20;
@@ -220,7 +220,7 @@ impl Report {
             ),
             ("dropped", format!("of the caller {}, of the model {}", shown(up), shown(down))),
             ("underruns", shown(underruns)),
-            ("late playout ticks", late_ticks.map_or("-".to_owned(), |ticks| ticks.to_string())),
+            ("late playout ticks", late_ticks.to_string()),
             (
                 "outages",
                 format!("{} reconnects, {} fallbacks", served("/model/reconnects"), served("/fallback/entered")),
@@ -347,9 +347,6 @@ fn worst(calls: &[Value], path: &str) -> f64 {
 }
 
 /// A metric without labels.
-fn metric(metrics: &str, name: &str) -> Option<u64> {
-    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
-}
 
 /// Frames dropped, by direction and place, where there are any.
 fn drops(metrics: &str) -> impl Iterator<Item = (&str, &str)> {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::measures::Measures;
 use crate::rig::Trouble;
-use crate::rig::admin::{calls, number};
+use crate::rig::admin::get;
 use crate::rig::process::{TICKS_PER_S, Usage};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -77,6 +77,11 @@ impl Loss {
         };
         number(call, path)
     }
+}
+
+/// A number of a CALL; 0 where it is missing.
+pub fn number(call: &Value, path: &str) -> u64 {
+    call.pointer(path).and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// Something was lost between two looks.
@@ -183,6 +188,18 @@ impl Watched {
         }
         self.samples.push(sample);
         calls
+    }
+}
+
+/// The CALLs that `path` lists.
+fn calls(admin: SocketAddr, path: &str) -> Result<Vec<Value>, Trouble> {
+    let body: Value = serde_json::from_str(&get(admin, path)?).map_err(|error| Trouble(format!("{path}: {error}")))?;
+    match body {
+        Value::Object(mut body) => match body.remove("calls") {
+            Some(Value::Array(calls)) => Ok(calls),
+            _ => Err(Trouble(format!("{path}: no calls in the answer"))),
+        },
+        _ => Err(Trouble(format!("{path}: no object in the answer"))),
     }
 }
 
