@@ -195,7 +195,7 @@ pub struct Window {
     pub span: Duration,
     pub bridge: (Usage, Usage),
     pub own: (Usage, Usage),
-    /// The bridge's resident memory, as seconds and KiB.
+    /// The bridge's resident memory meanwhile, as seconds and KiB.
     pub memory: Vec<(f64, u64)>,
 }
 
@@ -211,7 +211,9 @@ fn watch(board: &Board, pid: u32, (begin, from, until): (Instant, Instant, Insta
         while Instant::now() < until {
             thread::sleep((until - Instant::now()).min(Duration::from_secs(1)));
             bar.set_position(begin.elapsed().as_secs());
-            memory.push((begin.elapsed().as_secs_f64(), of_tree(pid).resident_kib));
+            if let Some(measured) = Instant::now().checked_duration_since(from) {
+                memory.push((measured.as_secs_f64(), of_tree(pid).resident_kib));
+            }
         }
     };
     let usage = || (of_tree(pid), Usage::of(std::process::id()), Instant::now());
