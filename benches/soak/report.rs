@@ -346,8 +346,6 @@ fn worst(calls: &[Value], path: &str) -> f64 {
     calls.iter().filter_map(|call| call.pointer(path)?.as_f64()).fold(0.0, f64::max)
 }
 
-/// A metric without labels.
-
 /// Frames dropped, by direction and place, where there are any.
 fn drops(metrics: &str) -> impl Iterator<Item = (&str, &str)> {
     let counts =
