@@ -1,7 +1,7 @@
 //! The one timer of an actor.
 
 use std::pin::Pin;
-use std::task::{Context as Task, Poll, Waker, ready};
+use std::task::{Context as Task, Poll, Waker};
 
 use actix::{Actor, ActorFuture, AsyncContext, Context};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -13,7 +13,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[derive(Debug, Default)]
 pub struct Alarm {
     standing: Option<Instant>,
-    /// Of the future that waits; `None` if there is none.
+    /// There is a future that waits, or rings right now.
+    waiting: bool,
+    /// Of that future while it waits; whoever sets the alarm earlier wakes it.
     waker: Option<Waker>,
 }
 
@@ -33,13 +35,12 @@ impl Alarm {
             return;
         };
         self.standing = Some(wanted);
-        match &self.waker {
+        if !self.waiting {
+            self.waiting = true;
+            ctx.spawn(Ringing { sleep: Box::pin(sleep_until(wanted)), of, ring });
+        } else if let Some(waker) = self.waker.take() {
             // actix may have polled it already in this turn.
-            Some(waker) => waker.wake_by_ref(),
-            None => {
-                self.waker = Some(Waker::noop().clone());
-                ctx.spawn(Ringing { sleep: Box::pin(sleep_until(wanted)), of, ring });
-            }
+            waker.wake();
         }
     }
 }
@@ -59,17 +60,19 @@ impl<A: Actor> ActorFuture<A> for Ringing<A> {
         loop {
             let alarm = (this.of)(actor);
             let Some(standing) = alarm.standing else {
-                alarm.waker = None;
+                alarm.waiting = false;
                 return Poll::Ready(());
             };
-            if alarm.waker.as_ref().is_none_or(|waker| !waker.will_wake(task.waker())) {
-                alarm.waker = Some(task.waker().clone());
-            }
             if this.sleep.deadline() != standing {
                 this.sleep.as_mut().reset(standing);
             }
-            ready!(this.sleep.as_mut().poll(task));
-            alarm.standing = None;
+            if this.sleep.as_mut().poll(task).is_pending() {
+                if alarm.waker.as_ref().is_none_or(|waker| !waker.will_wake(task.waker())) {
+                    alarm.waker = Some(task.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            (alarm.standing, alarm.waker) = (None, None);
             (this.ring)(actor, ctx);
         }
     }
@@ -77,7 +80,7 @@ impl<A: Actor> ActorFuture<A> for Ringing<A> {
 
 #[cfg(test)]
 mod tests {
-    use actix::{Handler, Message};
+    use actix::{ActorFutureExt, Handler, Message, WrapFuture};
     use std::time::Duration;
 
     use super::*;
@@ -123,6 +126,34 @@ mod tests {
             self.arm(ctx, 10);
             self.rung
         }
+    }
+
+    /// Arms the alarm from a future of the actor's own.
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct SoonerFromAFuture;
+
+    impl Handler<SoonerFromAFuture> for Ticker {
+        type Result = ();
+
+        fn handle(&mut self, _: SoonerFromAFuture, ctx: &mut Context<Self>) {
+            let later = tokio::time::sleep(Duration::from_millis(3)).into_actor(self);
+            ctx.spawn(later.map(|(), ticker, ctx| ticker.arm(ctx, 1)));
+        }
+    }
+
+    #[test]
+    fn a_future_that_runs_after_it_may_set_it_earlier() {
+        let system = actix::System::with_tokio_rt(|| {
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+        });
+        system.block_on(async {
+            let ticker = Ticker::default().start();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            ticker.send(SoonerFromAFuture).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            assert_eq!(ticker.send(Sooner).await.unwrap(), 1, "it rang after 5 ms, not after 20");
+        });
     }
 
     #[test]

@@ -11,9 +11,8 @@ use crate::link::{LaneError, LinkAudio, LinkControl, LinkSender};
 
 /// Listeners of one call.
 const MAX_LISTENERS: usize = 8;
-/// Frames of the model that may wait for the mixing clock: 100 ms, to ride out jitter, and the 200 ms that a caller's
-/// side may be sent ahead of time: a listener hears them when the caller does.
-const MAX_MODEL: usize = 15;
+/// Frames of the model that may wait for the mixing clock: 100 ms, to ride out jitter.
+const MAX_MODEL: usize = 5;
 /// Frames of the caller that may wait: the largest message is 50 of them.
 const MAX_CALLER: usize = 55;
 /// Once a second the caller's frames that were never needed in all of it are dropped, down to this lead.
@@ -27,6 +26,8 @@ pub struct Listeners {
     links: Vec<LinkSender>,
     caller: VecDeque<Bytes>,
     model: VecDeque<Bytes>,
+    /// Frames that the caller's side is sent ahead of time: a listener hears them when the caller does.
+    ahead: usize,
     due: Option<Instant>,
     /// Ticks of this second, and the fewest frames of the caller that waited at any of them.
     ticks: u32,
@@ -44,6 +45,7 @@ impl Listeners {
             links: Vec::new(),
             caller: VecDeque::new(),
             model: VecDeque::new(),
+            ahead: 0,
             due: None,
             ticks: 0,
             fewest: usize::MAX,
@@ -63,6 +65,18 @@ impl Listeners {
         true
     }
 
+    /// The caller's side is sent audio so long ahead of time.
+    pub fn set_lead(&mut self, lead: Duration) {
+        self.ahead = usize::try_from(lead.as_millis() / FRAME.as_millis()).unwrap_or_default();
+    }
+
+    /// The caller's side throws away what it was sent ahead of time: nobody hears it.
+    pub fn clear(&mut self) {
+        if self.ahead > 0 {
+            self.model.clear();
+        }
+    }
+
     /// Whole frames of the caller.
     pub fn caller(&mut self, frames: &Bytes) {
         if self.due.is_some() {
@@ -76,7 +90,7 @@ impl Listeners {
     /// The frame that was just played.
     pub fn model(&mut self, frame: &Bytes) {
         if self.due.is_some() {
-            push_bounded(&mut self.model, MAX_MODEL, frame.clone());
+            push_bounded(&mut self.model, MAX_MODEL + self.ahead, frame.clone());
         }
     }
 

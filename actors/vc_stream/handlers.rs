@@ -20,6 +20,7 @@ impl Handler<Attach> for VcStreamActor {
         self.epoch += 1;
         let first = self.epoch == 1;
         let ready = attach.link.control(LinkControl::Ready).is_ok();
+        self.listeners.set_lead(attach.link.peer().lead.unwrap_or_default());
         if let Some(before) = self.down.attach(now, attach.link) {
             // It may be gone already; then nobody needs to be told.
             let _ = before.control(LinkControl::Close { stop: None, code: 4409 });
@@ -133,6 +134,7 @@ impl Handler<Clear> for VcStreamActor {
         }
         self.generation = generation;
         let (played, prompt) = self.down.clear(Instant::now());
+        self.listeners.clear();
         tell(&self.siblings.session, Cleared { played });
         if let Some(prompt) = prompt {
             tell(&self.siblings.fallback, PromptPlayed(prompt));

@@ -18,15 +18,32 @@ const EVENT: u8 = 101;
 #[derive(Arbitrary, Debug)]
 enum Step {
     /// Time goes on by so much without a tick.
-    Wait { ms: u16 },
+    Wait {
+        ms: u16,
+    },
     /// So many ticks.
-    Ticks { count: u8 },
-    Datagram { bytes: Vec<u8> },
+    Ticks {
+        count: u8,
+    },
+    Datagram {
+        bytes: Vec<u8>,
+    },
     /// The next packet of a stream, so much off.
-    Packet { source: bool, sequence: i8, timestamp: i16, marker: bool, event: bool, bytes: u16 },
+    Packet {
+        source: bool,
+        sequence: i8,
+        timestamp: i16,
+        marker: bool,
+        event: bool,
+        bytes: u16,
+    },
     /// An even stream for so many ticks.
-    Even { count: u8 },
-    Press { keys: [u8; 3] },
+    Even {
+        count: u8,
+    },
+    Press {
+        keys: [u8; 3],
+    },
 }
 
 struct Run {
@@ -85,7 +102,14 @@ impl Run {
             }
             Step::Even { count } => {
                 for _ in 0..count {
-                    self.step(&Step::Packet { source: true, sequence: 0, timestamp: 0, marker: false, event: false, bytes: 160 });
+                    self.step(&Step::Packet {
+                        source: true,
+                        sequence: 0,
+                        timestamp: 0,
+                        marker: false,
+                        event: false,
+                        bytes: 160,
+                    });
                     self.tick();
                 }
             }

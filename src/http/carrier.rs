@@ -169,9 +169,13 @@ impl Arriving {
             }
         };
         let Start { call_id, codec, facts: told, token, dialect } = start;
-        if matches!(standing, Standing::Stranger { .. }) && !may_enter(&shared, token.as_deref(), &call_id) {
-            tracing::debug!(call = %call_id, link = D::LINK, "no valid token: turned away");
-            return opening::turn_away(session, stream, NO_TOKEN.0, NO_TOKEN.1).await;
+        let mut spent = None;
+        if matches!(standing, Standing::Stranger { .. }) {
+            spent = spend(&shared, token.as_deref(), &call_id);
+            if spent.is_none() {
+                tracing::debug!(call = %call_id, link = D::LINK, "no valid token: turned away");
+                return opening::turn_away(session, stream, NO_TOKEN.0, NO_TOKEN.1).await;
+            }
         }
         drop(standing);
         if expected.is_some_and(|expected| expected != call_id) {
@@ -183,6 +187,9 @@ impl Arriving {
         let Joined { line, link, .. } = match ingest::join(&shared, arrival).await {
             Ok(joined) => joined,
             Err(refusal) => {
+                if let Some(mac) = spent {
+                    shared.carriers.spent.give_back(mac);
+                }
                 let (code, why) = refused(refusal);
                 return opening::turn_away(session, stream, code, why).await;
             }
@@ -197,12 +204,11 @@ impl Arriving {
 
 const NO_TOKEN: (u16, &str) = (4401, "no valid token");
 
-/// Whether the token in a start is good for the call, and was not used before.
-fn may_enter(shared: &Shared, token: Option<&str>, call_id: &CallId) -> bool {
+/// Spends the token in a start, and gives its HMAC, if it is good for the call and was not used before.
+fn spend<'a>(shared: &Shared, token: Option<&'a str>, call_id: &CallId) -> Option<&'a str> {
     let now = unix_now();
-    token
-        .and_then(|token| shared.ingest.check_token(token, call_id.as_str(), "media", now))
-        .is_some_and(|token| shared.carriers.spent.spend(token.mac, token.expiry, now))
+    let token = shared.ingest.check_token(token?, call_id.as_str(), "media", now)?;
+    shared.carriers.spent.spend(token.mac, token.expiry, now).then_some(token.mac)
 }
 
 /// How a call that is refused after the upgrade is told: 1013 (RFC 6455's registry, "try again later") where another

@@ -137,11 +137,20 @@ impl SpentTokens {
         if spent.len() >= self.most {
             spent.retain(|_, expiry| *expiry >= now);
         }
-        if spent.len() >= self.most || spent.contains_key(mac) {
+        if spent.len() >= self.most {
+            tracing::warn!(remembered = self.most, "a valid token is refused: too many used ones have not expired yet");
+            return false;
+        }
+        if spent.contains_key(mac) {
             return false;
         }
         spent.insert(mac.into(), expiry);
         true
+    }
+
+    /// The token let nobody in: it is good once more.
+    pub(crate) fn give_back(&self, mac: &str) {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner).remove(mac);
     }
 }
 
@@ -172,5 +181,7 @@ mod tests {
         assert!(!tokens.spend("c", 300, 60), "full: nothing is taken that would not be remembered");
         assert!(tokens.spend("c", 300, 101), "the first one has expired");
         assert!(!tokens.spend("b", 200, 101));
+        tokens.give_back("b");
+        assert!(tokens.spend("b", 200, 101));
     }
 }

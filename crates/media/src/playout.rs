@@ -109,7 +109,10 @@ impl<K: Clone + PartialEq> Playout<K> {
     /// A peer takes over. One that has a queue is sent audio `lead` before it is to be played: what is late by less
     /// than that leaves no gap there. It plays a frame from its tick on, to the millisecond, so that is how the
     /// accounts are kept. Of one without (`None`) a frame counts as played once it is sent.
+    ///
+    /// What the peer before had queued is gone with it, and does not count as played.
     pub fn set_queue(&mut self, now: Instant, lead: Option<Duration>) {
+        self.queue_lost(now);
         self.peer_emptied(now);
         if lead != self.queue_lead {
             self.queue_lead = lead;
@@ -117,9 +120,11 @@ impl<K: Clone + PartialEq> Playout<K> {
         }
     }
 
-    /// How far the ticks of what was sent reach beyond `now`: never more than the lead.
+    /// How long a peer with a queue will still be playing what it was sent: the lead, the frame after it and the peer's
+    /// lag at most. Zero for a peer without.
     pub fn ahead(&self, now: Instant) -> Duration {
-        self.last.map_or(Duration::ZERO, |last| last.saturating_duration_since(now))
+        let last = self.last.filter(|_| self.queue_lead.is_some());
+        last.map_or(Duration::ZERO, |last| self.heard.played_at(last).saturating_duration_since(now))
     }
 
     /// Appends line audio of any length to an item; a new key opens a new item behind the others. What does not fill
@@ -247,12 +252,14 @@ impl<K: Clone + PartialEq> Playout<K> {
         accounts
     }
 
-    /// Stops the clock while no socket is attached: nothing is due, nothing is lost. On release it starts anew.
+    /// Stops the clock while no socket is attached: nothing is due, and nothing is lost but what a peer's queue held,
+    /// which does not count as played. On release it starts anew.
     pub fn hold(&mut self, now: Instant, held: bool) {
         if held == self.held {
             return;
         }
         self.held = held;
+        self.queue_lost(now);
         self.peer_emptied(now);
         self.next = (!held && self.wants_ticks()).then(|| self.earliest(now));
     }
@@ -288,6 +295,20 @@ impl<K: Clone + PartialEq> Playout<K> {
         let has_audio = !self.hushed && self.items.iter().find(|item| !item.is_over()).is_some_and(Item::has_frame);
         let lead = self.queue_lead.filter(|_| has_audio).unwrap_or_default();
         tick.checked_sub(lead).unwrap_or(tick)
+    }
+
+    /// The peer's queue is gone, if it had one: what it held was refused after all.
+    fn queue_lost(&mut self, now: Instant) {
+        if self.queue_lead.is_none() {
+            return;
+        }
+        self.polled = None;
+        while let Some((serial, audio)) = self.heard.lost(now) {
+            if let Some(tally) = self.tally_mut(serial) {
+                tally.played -= audio;
+                tally.refused += audio;
+            }
+        }
     }
 
     /// The peer's queue, if it has one, is empty: the next frame is played as soon as it comes.

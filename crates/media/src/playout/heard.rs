@@ -68,6 +68,18 @@ impl<K: PartialEq> Heard<K> {
         self.sent.pop_back();
     }
 
+    /// When a frame whose tick is `at` has been heard.
+    pub(super) fn played_at(&self, at: Instant) -> Instant {
+        at + self.lag
+    }
+
+    /// Takes back the last frame that the peer has not played to its end: its item, and the bytes still unheard.
+    pub(super) fn lost(&mut self, now: Instant) -> Option<(u64, u64)> {
+        let lag = self.lag;
+        let Sent { at, serial, audio } = self.sent.pop_back_if(|frame| frame.at + lag > now)?;
+        Some((serial, self.held_back(now, Sent { at, serial, audio })))
+    }
+
     /// The mark of an item went out; its last frame is played at `at`.
     pub(super) fn marked(&mut self, at: Instant, key: K, serial: u64, tally: Tally) {
         self.done.push_back(Done { key, serial, tally, marked_at: at, heard: false });
@@ -102,11 +114,12 @@ impl<K: PartialEq> Heard<K> {
     /// the part that is yet to come.
     pub(super) fn unheard(&self, now: Instant, serial: u64) -> u64 {
         let recent = self.sent.iter().rev().take_while(|frame| frame.at + self.lag > now);
-        let held_back = |frame: &Sent| {
-            let rest = (frame.at + self.lag).saturating_duration_since(now);
-            if self.queueing && rest < TICK { part(frame.audio, rest) } else { frame.audio }
-        };
-        recent.filter(|frame| frame.serial == serial).map(held_back).sum()
+        recent.filter(|frame| frame.serial == serial).map(|frame| self.held_back(now, *frame)).sum()
+    }
+
+    fn held_back(&self, now: Instant, frame: Sent) -> u64 {
+        let rest = (frame.at + self.lag).saturating_duration_since(now);
+        if self.queueing && rest < TICK { part(frame.audio, rest) } else { frame.audio }
     }
 
     /// Takes the items that may not have been heard to their end, and forgets all others.

@@ -36,7 +36,8 @@ fn the_lead_goes_out_at_once_and_then_a_frame_every_tick() {
         playout.push(at(1_000), &1, audio(2_000));
         playout.end(at(1_000), &1);
         assert_eq!(poll_all(&mut playout, at(1_000)).len(), at_once, "lead {lead}");
-        assert_eq!(playout.ahead(at(1_000)), Duration::from_millis(lead / 20 * 20));
+        // The last one plays for 20 ms.
+        assert_eq!(playout.ahead(at(1_000)), Duration::from_millis(lead / 20 * 20 + 20));
         let rest = frame_times(&play(&mut playout, 1_000, 4_000));
         let due: Vec<u64> = (at_once as u64..100).map(|frame| 1_000 + frame * 20 - lead).collect();
         assert_eq!(rest, due, "lead {lead}");
@@ -173,6 +174,15 @@ fn a_socket_that_takes_over_gets_a_lead_of_its_own() {
     // The newest socket wins, whether the one before is gone or not.
     playout.set_queue(at(290), Some(Duration::from_millis(100)));
     assert_eq!(frame_times(&play(&mut playout, 290, 300)), [290; 6]);
+    // Of 320 ms sent to the first one 210 were heard, of 120 ms to the second one 40: what was queued there is lost.
+    let mut told = with_lead(100);
+    told.push(at(0), &1, audio(1_000));
+    play(&mut told, 0, 200);
+    told.hold(at(210), true);
+    told.hold(at(250), false);
+    play(&mut told, 250, 260);
+    told.set_queue(at(290), Some(Duration::from_millis(100)));
+    assert_eq!(heard(&mut told, 290), [(1, 210 + 40)]);
     playout.set_queue(at(305), None);
     assert_eq!(frame_times(&play(&mut playout, 305, 350)), [305, 325, 345], "this one plays frames as they come");
 }
