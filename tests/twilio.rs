@@ -482,7 +482,8 @@ async fn a_socket_that_is_lost_comes_back_to_its_call() {
     let heard = stream.clear().await;
     let told = session.expect("conversation.item.truncate").await["audio_end_ms"].as_i64().unwrap();
     let sent_before = told - heard;
-    assert!((360..=620).contains(&sent_before), "told {told} ms, heard {heard} ms since");
+    // What was queued there when the line was lost does not count: 400 ms were sent, 100 of them ahead of time.
+    assert!((260..=520).contains(&sent_before), "told {told} ms, heard {heard} ms since");
     assert_eq!(service.call("CA1").await["link"], "twilio");
     assert!(stream.log.iter().all(|(_, got)| !matches!(got, Got::Closed(..))));
 }
