@@ -142,12 +142,16 @@ mod tests {
         }
     }
 
+    /// In virtual time.
+    fn paused() -> actix::SystemRunner {
+        actix::System::with_tokio_rt(|| {
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+        })
+    }
+
     #[test]
     fn a_future_that_runs_after_it_may_set_it_earlier() {
-        let system = actix::System::with_tokio_rt(|| {
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
-        });
-        system.block_on(async {
+        paused().block_on(async {
             let ticker = Ticker::default().start();
             tokio::time::sleep(Duration::from_millis(1)).await;
             ticker.send(SoonerFromAFuture).await.unwrap();
@@ -158,10 +162,7 @@ mod tests {
 
     #[test]
     fn there_is_never_more_than_one() {
-        let system = actix::System::with_tokio_rt(|| {
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
-        });
-        system.block_on(async {
+        paused().block_on(async {
             let ticker = Ticker::default().start();
             // Each message comes at the very moment at which the alarm is due.
             for _ in 0..100 {

@@ -99,6 +99,13 @@ impl Carrier {
     }
 }
 
+/// The text value of a JSON member, whose name stands in quotation marks: found rather than parsed, for audio comes fifty
+/// times a second a call.
+pub fn found<'a>(text: &'a str, member: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(member)?;
+    rest.split('"').nth(1)
+}
+
 fn stream(number: u32) -> String {
     format!("MZ{number:032}")
 }
@@ -163,9 +170,7 @@ impl Twilio {
 impl Heard for Twilio {
     fn message(&mut self, message: &Message, now: Instant) -> Result<Option<Event>, String> {
         let Message::Text(text) = message else { return Ok(None) };
-        // Most are media; those are found rather than parsed.
-        if let Some(payload) = text.contains("\"media\"").then(|| text.split_once("\"payload\":")).flatten() {
-            let base64 = payload.1.split('"').nth(1).unwrap_or_default();
+        if let Some(base64) = text.contains("\"media\"").then(|| found(text, "\"payload\"")).flatten() {
             let audio = STANDARD.decode_to_vec(base64).map_err(|error| format!("media: {error}"))?;
             let ms = (audio.len() / BYTES_A_MS) as u64;
             self.plays_until = Some(now + self.queued(now) + Duration::from_millis(ms));

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, found};
 use crate::script::TICK;
 use crate::tls::{self, Certificate, SendStream};
 
@@ -138,14 +138,14 @@ impl Relay {
     async fn up(&mut self, message: &Message) -> Result<bool, Error> {
         let append = match (message, self.kind.carrier) {
             (Message::Binary(frame), Carrier::Native) => self.append(frame),
-            (Message::Text(text), Carrier::Twilio) => match between(text, "\"payload\":\"") {
+            (Message::Text(text), Carrier::Twilio) => match found(text, "\"payload\"") {
                 Some(payload) if !self.kind.widens => append(payload),
                 Some(payload) => {
                     let frame = STANDARD.decode_to_vec(payload).unwrap_or_default();
                     self.append(&frame)
                 }
                 None => {
-                    if let Some(stream) = between(text, "\"streamSid\":\"") {
+                    if let Some(stream) = found(text, "\"streamSid\"") {
                         self.stream = stream.to_owned();
                     }
                     return Ok(!text.contains("\"stop\""));
@@ -169,7 +169,7 @@ impl Relay {
     }
 
     async fn down(&mut self, text: &str) -> Result<(), Error> {
-        if let Some(delta) = between(text, "\"delta\":\"") {
+        if let Some(delta) = found(text, "\"delta\"") {
             let audio = STANDARD.decode_to_vec(delta).unwrap_or_default();
             let step = if self.kind.widens { WIDENED } else { 1 };
             self.queue.extend(audio.into_iter().skip(step - 1).step_by(step));
@@ -221,10 +221,4 @@ impl Relay {
 
 fn append(base64: &str) -> String {
     format!(r#"{{"type":"input_audio_buffer.append","audio":"{base64}"}}"#)
-}
-
-/// What follows `key` up to the next quotation mark.
-fn between<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(key)?;
-    rest.split('"').next()
 }

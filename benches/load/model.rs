@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::Message;
 use trunkline_media::g711;
 
 use crate::board::{ANSWER_MS, Board};
+use crate::carrier::found;
 use crate::rig::Trouble;
 use crate::script::{Hearing, WINDOW_MS};
 
@@ -183,9 +184,8 @@ impl Session {
     }
 
     async fn event(&mut self, text: &str, came: Instant) -> Result<(), Failed> {
-        // Fifty times a second a call: found rather than parsed.
         if text.contains("\"input_audio_buffer.append\"") {
-            return match text.split_once("\"audio\":").and_then(|(_, rest)| rest.split('"').nth(1)) {
+            return match found(text, "\"audio\"") {
                 Some(audio) => self.audio(audio, came).await,
                 None => Ok(()),
             };

@@ -276,13 +276,7 @@ impl Gateway {
     }
 
     fn received(&mut self, received: Received) {
-        let now = Instant::now().into_std();
-        match received {
-            Received::Message(flow, message) => self.ua.receive(now, flow, message, &mut self.actions),
-            Received::Unreadable(flow, refusal) => self.ua.refuse(flow, refusal, &mut self.actions),
-            Received::Closed(connection) => self.ua.connection_closed(now, connection, &mut self.actions),
-            Received::Unreachable(flow) => self.ua.unreachable(now, flow, &mut self.actions),
-        }
+        received.give(&mut self.ua, Instant::now().into_std(), &mut self.actions);
     }
 
     /// Carries out what the agent wants, until it wants nothing more.

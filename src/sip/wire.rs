@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use trunkline_sip::message::{Framed, Message, StreamFramer};
-use trunkline_sip::ua::{Flow, Transport};
+use trunkline_sip::ua::{Action, Flow, Transport, Ua};
 
 /// Largest datagram of UDP.
 const DATAGRAM: usize = 65_535;
@@ -44,6 +44,18 @@ pub(crate) enum Received {
     Closed(u64),
     /// No stream could be opened that way.
     Unreachable(Flow),
+}
+
+impl Received {
+    /// Gives it to the user agent, which says in `actions` what is to be done.
+    pub(crate) fn give(self, ua: &mut Ua, now: Instant, actions: &mut Vec<Action>) {
+        match self {
+            Self::Message(flow, message) => ua.receive(now, flow, message, actions),
+            Self::Unreadable(flow, refusal) => ua.refuse(flow, refusal, actions),
+            Self::Closed(connection) => ua.connection_closed(now, connection, actions),
+            Self::Unreachable(flow) => ua.unreachable(now, flow, actions),
+        }
+    }
 }
 
 /// Whoever may speak with us.

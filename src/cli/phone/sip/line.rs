@@ -174,19 +174,13 @@ impl Line {
     }
 
     fn received(&mut self, received: Received) {
-        let now = Instant::now().into_std();
-        match received {
-            Received::Message(flow, message) => {
-                self.is_there = true;
-                if let Some(reason) = refusal_in(&message) {
-                    self.refusal = Some(reason);
-                }
-                self.ua.receive(now, flow, message, &mut self.actions);
+        if let Received::Message(_, message) = &received {
+            self.is_there = true;
+            if let Some(reason) = refusal_in(message) {
+                self.refusal = Some(reason);
             }
-            Received::Unreadable(flow, refusal) => self.ua.refuse(flow, refusal, &mut self.actions),
-            Received::Unreachable(flow) => self.ua.unreachable(now, flow, &mut self.actions),
-            Received::Closed(connection) => self.ua.connection_closed(now, connection, &mut self.actions),
         }
+        received.give(&mut self.ua, Instant::now().into_std(), &mut self.actions);
     }
 
     fn act(&mut self) {
