@@ -1,0 +1,196 @@
+// The list of live calls. With hundreds of them it stays quick: a row off the screen is not touched, a cell only if its
+// text is another one, and all that happens within a frame is drawn at once.
+
+import { api, callHash, callPath } from './api.js';
+import { $, announce, confirm, h, setData, setText, toast } from './dom.js';
+import { board, durationOf, on } from './live.js';
+import { numbersButton, route, watchNumbers } from './numbers.js';
+import { MODEL, STATES, clock, count, ending, fallbackWords, latency, many } from './words.js';
+
+/** An ended call stays this long, so that nothing moves away under the pointer unseen. */
+const LINGER_MS = 4_000;
+const SORT_EVERY_MS = 3_000;
+
+/** Name, heading, and text. On a narrow screen the heading stands beside the text. */
+const COLUMNS = [
+  ['state', 'State', (call) => (call.state === 'ended' ? ending(call.endReason).short : STATES[call.state] ?? call.state)],
+  ['who', 'From → to', (call) => route(call) ?? call.callId],
+  ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || 'no media yet'],
+  ['duration', 'Duration', (call) => clock(durationOf(call))],
+  ['rate', 'Frames/s', (call) => `${Math.round(call.up.fps)} ↑ ${Math.round(call.down.fps)} ↓`],
+  ['queue', 'Queue ms', (call) => `${count(call.up.queuedMs)} ↑ ${count(call.down.queuedMs)} ↓`],
+  ['drops', 'Drops', (call) => count(drops(call))],
+  ['model', 'Model', (call) => MODEL[call.model.state] ?? call.model.state],
+  ['last', 'Answer', (call) => latency(call.model.responseLatencyMs.last)],
+  ['p95', 'Answer p95', (call) => latency(call.model.responseLatencyMs.p95)],
+  ['fallback', 'Fallback', (call) => fallbackWords(call.fallback)],
+];
+
+const drops = (call) => call.up.dropped + call.down.dropped;
+const newest = (a, b) => (a.startedAt < b.startedAt ? 1 : a.startedAt > b.startedAt ? -1 : 0);
+const most = (number) => (a, b) => (number(b) ?? -1) - (number(a) ?? -1) || newest(a, b);
+const SORTS = {
+  newest,
+  longest: (a, b) => newest(b, a),
+  trouble: most((call) => (call.model.state === 'lost' ? 2 : 0) + (call.fallback.state === 'idle' ? 0 : 1)),
+  slowest: most((call) => call.model.responseLatencyMs.p95 ?? call.model.responseLatencyMs.last),
+  drops: most(drops),
+};
+
+/** @type {Map<string, {element: HTMLElement, cells: HTMLElement[], link: HTMLElement, call: object, isSeen: boolean}>} */
+const rows = new Map();
+const rowOf = new WeakMap();
+const stale = new Set();
+let frame = 0;
+let sortedAt = 0;
+let body, filter, sort, summary, empty;
+
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const row = rowOf.get(target);
+    row.isSeen = isIntersecting;
+    if (isIntersecting) redraw(row);
+  }
+}, { rootMargin: '200px' });
+
+/** Draws a row with the next frame. */
+function redraw(row) {
+  stale.add(row);
+  frame ||= requestAnimationFrame(flush);
+}
+
+function flush() {
+  frame = 0;
+  for (const row of stale) if (row.isSeen) draw(row);
+  stale.clear();
+}
+
+function draw({ call, cells, element, link }) {
+  setData(element, 'state', call.state);
+  setData(element, 'model', call.model.state);
+  setData(element, 'fallback', call.fallback.state);
+  setData(element, 'drops', drops(call) > 0 ? 'some' : 'none');
+  COLUMNS.forEach(([name, , text], index) => setText(name === 'who' ? link : cells[index], text(call)));
+}
+
+function make(call) {
+  const link = h('a', { href: callHash(call.callId), title: call.callId });
+  const cells = COLUMNS.map(([name, heading]) => {
+    const attributes = { class: `c-${name}`, 'data-label': heading, role: name === 'who' ? 'rowheader' : 'cell' };
+    return name === 'who' ? h('th', { ...attributes, scope: 'row' }, link) : h('td', attributes);
+  });
+  const hangUp = h('button', { type: 'button', class: 'quiet danger', onclick: () => hangUpCall(row.call) }, 'Hang up');
+  hangUp.setAttribute('aria-label', `Hang up the call ${call.callId}`);
+  const element = h('tr', { role: 'row', 'data-id': call.callId }, ...cells, h('td', { class: 'c-act', role: 'cell' }, hangUp));
+  const row = { element, cells, link, call, isSeen: false };
+  rowOf.set(element, row);
+  rows.set(call.callId, row);
+  draw(row);
+  sight.observe(element);
+  return row;
+}
+
+function remove(row) {
+  if (rows.get(row.call.callId) === row) rows.delete(row.call.callId);
+  sight.unobserve(row.element);
+  stale.delete(row);
+  row.element.remove();
+  showCount();
+}
+
+/** Brings the rows into order, and hides what the filter does not mean. Moves only what is out of place. */
+function arrange() {
+  sortedAt = performance.now();
+  const words = filter.value.trim().toLowerCase();
+  const sorted = [...rows.values()].sort((a, b) => SORTS[sort.value](a.call, b.call));
+  let next = body.firstElementChild;
+  for (const row of sorted) {
+    row.element.hidden = words !== '' && !searchText(row.call).includes(words);
+    if (row.element === next) next = next.nextElementSibling;
+    else body.insertBefore(row.element, next);
+  }
+  showCount();
+}
+
+const searchText = (call) =>
+  [call.callId, call.transactionId, call.smaTransactionId, route(call), call.route, call.link, call.direction,
+    STATES[call.state], MODEL[call.model.state], call.fallback.state].join(' ').toLowerCase();
+
+/** Says how many there are, and how many of them are shown. */
+function showCount() {
+  const hidden = filter.value.trim() ? [...rows.values()].filter((row) => row.element.hidden).length : 0;
+  const all = board.calls.size;
+  setText(summary, hidden > 0 ? `${count(rows.size - hidden)} of ${many(all, 'call')}` : many(all, 'call'));
+  empty.hidden = rows.size > hidden;
+  setText(empty, rows.size > 0 ? 'No call matches the filter.' : 'Nobody is on the line. A call appears here by itself.');
+}
+
+/** Asks, and hangs up. */
+export async function hangUpCall(call) {
+  const who = route(call) ?? call.callId;
+  const sure = await confirm('Hang up this call?', `${who}: the caller is cut off at once.`, 'Hang up');
+  if (!sure) return;
+  try {
+    await api(callPath(call.callId, '/hangup'), { method: 'POST' });
+    toast(`Hanging up ${who}.`);
+  } catch (error) {
+    toast(`Not hung up: ${error.message}`, true);
+  }
+}
+
+/** Wires up the list. */
+export function setUpCalls() {
+  const view = $('#calls');
+  [body, filter, sort] = [$('tbody', view), $('[type=search]', view), $('select', view)];
+  [summary, empty] = [$('.summary', view), $('.empty', view)];
+  $('thead tr', view).append(
+    ...COLUMNS.map(([name, heading]) => h('th', { class: `c-${name}`, scope: 'col', role: 'columnheader' }, heading)),
+    h('th', { class: 'c-act', scope: 'col', role: 'columnheader' }, h('span', { class: 'unseen' }, 'Hang up')),
+  );
+  filter.addEventListener('input', arrange);
+  sort.addEventListener('change', arrange);
+  const failed = (error) => toast(`Numbers cannot be shown: ${error.message}`, true);
+  numbersButton($('.reveal', view), () => '/admin/calls', failed);
+  watchNumbers(() => {
+    rows.forEach(redraw);
+    arrange();
+  });
+
+  on('snapshot', () => {
+    for (const row of [...rows.values()]) if (!board.calls.has(row.call.callId)) remove(row);
+    for (const call of board.calls.values()) update(call);
+    arrange();
+  });
+  on('started', (call) => {
+    update(call);
+    arrange();
+    announce(`A call started${call.to ? ` to ${call.to}` : ''}.`);
+  });
+  on('changed', update);
+  on('ended', (call) => {
+    announce(`A call ended: ${ending(call.endReason).sentence}.`);
+    const row = rows.get(call.callId);
+    if (!row) return;
+    row.call = call;
+    draw(row);
+    setTimeout(remove, LINGER_MS, row);
+    showCount();
+  });
+  on('counters', () => {
+    // All that are seen, not only those that moved: durations do.
+    for (const row of rows.values()) if (row.isSeen) redraw(row);
+    // Not while somebody points at a row, or it moves away.
+    const isIdle = !body.matches(':hover, :focus-within');
+    if (sort.value !== 'newest' && isIdle && performance.now() - sortedAt > SORT_EVERY_MS) arrange();
+  });
+}
+
+function update(call) {
+  const row = rows.get(call.callId);
+  if (!row) {
+    make(call);
+    return;
+  }
+  row.call = call;
+  redraw(row);
+}

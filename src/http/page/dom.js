@@ -1,0 +1,88 @@
+// Elements by hand. Everything of a call comes from strangers: it goes in as text, never as markup.
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** The first element that `selector` means. */
+export const $ = (selector, root = document) => root.querySelector(selector);
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
+    else element.setAttribute(name, value === true ? '' : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** An HTML element: `h('p', {class: 'note', onclick: act}, 'text', child)`. */
+export const h = (tag, attributes = {}, ...children) => fill(document.createElement(tag), attributes, children);
+
+/** An SVG element. */
+export const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
+/** Sets a text, and touches the document only if it is another one. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Sets a `data-` attribute likewise. */
+export function setData(element, name, value) {
+  if (element.dataset[name] !== value) element.dataset[name] = value;
+}
+
+/**
+ * Shows `items` as the children of `parent`. What did not change since the last time stays as it is, with its focus and
+ * selection: lists here grow at their end.
+ */
+export function showList(parent, items, build) {
+  const keys = items.map((item) => JSON.stringify(item));
+  const shown = parent.shownKeys ?? [];
+  let same = 0;
+  while (same < keys.length && same < shown.length && keys[same] === shown[same]) same += 1;
+  while (parent.childElementCount > same) parent.lastElementChild.remove();
+  parent.append(...items.slice(same).map(build));
+  parent.shownKeys = keys;
+}
+
+/** Asks before something that cannot be undone. Resolves to whether it was confirmed. */
+export function confirm(question, details, verb) {
+  const dialog = $('#confirm');
+  setText($('h2', dialog), question);
+  setText($('p', dialog), details);
+  setText($('[value=yes]', dialog), verb);
+  dialog.returnValue = '';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+  });
+}
+
+/** Shows a message at the foot of the page for a while, and has it read out. */
+export function toast(message, isError = false) {
+  const box = $('#toast');
+  box.hidden = false;
+  setData(box, 'kind', isError ? 'error' : 'done');
+  box.textContent = message;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { box.hidden = true; }, 8_000);
+}
+
+const REST_MS = 5_000;
+let waiting = [];
+let resting = false;
+
+/** Has screen readers say something, at most every few seconds: what comes meanwhile is said together. */
+export function announce(sentence) {
+  waiting.push(sentence);
+  if (!resting) speak();
+}
+
+function speak() {
+  resting = waiting.length > 0;
+  if (!resting) return;
+  const few = waiting.slice(0, 3).join(' ');
+  setText($('#announcer'), waiting.length > 3 ? `${few} And ${waiting.length - 3} more.` : few);
+  waiting = [];
+  setTimeout(speak, REST_MS);
+}
