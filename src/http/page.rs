@@ -31,9 +31,24 @@ macro_rules! assets {
 }
 
 static ASSETS: &[Asset] = &assets![
+    "api.js" JS,
     "app.css" CSS,
-    "main.js" JS,
+    "call.js" JS,
+    "calls.js" JS,
+    "dom.js" JS,
+    "history.js" JS,
     "icon.svg" "image/svg+xml",
+    "listen-worklet.js" JS,
+    "listen.js" JS,
+    "live.js" JS,
+    "main.js" JS,
+    "numbers.js" JS,
+    "place.js" JS,
+    "plots.js" JS,
+    "service.js" JS,
+    "summary.js" JS,
+    "talk.js" JS,
+    "words.js" JS,
 ];
 
 /// `GET /`, for operators who are in.
