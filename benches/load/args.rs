@@ -111,7 +111,7 @@ pub enum Command {
         kind: Kind,
         model: SocketAddr,
     },
-    Load(Args),
+    Load(Box<Args>),
 }
 
 impl Args {
@@ -125,14 +125,14 @@ impl Args {
         if given.is_empty() || !for_bench && !is_asked("--calls") && !is_asked("--floor") {
             // `cargo test` passes on what is meant for its own harness.
             let smoke = ["load", "--calls", "4", "--secs", "3", "--ramp", "0", "--pairs", "0"];
-            return Command::Load(Self::parse_from(smoke));
+            return Command::Load(Box::new(Self::parse_from(smoke)));
         }
         let args = Self::parse();
         if let Some(model) = args.floor {
             return Command::Floor { kind: args.kind(), model };
         }
         let is_meant = args.names.is_empty() || args.names.iter().any(|name| "load".contains(name.as_str()));
-        if is_meant { Command::Load(args) } else { Command::Nothing }
+        if is_meant { Command::Load(Box::new(args)) } else { Command::Nothing }
     }
 
     pub fn ramp(&self, calls: u32) -> Duration {

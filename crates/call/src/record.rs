@@ -280,7 +280,12 @@ impl CallRecord {
         let CallFacts { transaction_id, sma_transaction_id, from, to, route, link, session_id, .. } = facts;
         [transaction_id, sma_transaction_id, from, to, route, link, session_id].hash(&mut hasher);
         drop(cold);
-        (self.model.state(), self.model.reconnects()).hash(&mut hasher);
+        // A model that speaks and falls silent is no news; the counters tell it.
+        let model = match self.model.state() {
+            ModelStatus::Speaking => ModelStatus::Ready,
+            state => state,
+        };
+        (model, self.model.reconnects()).hash(&mut hasher);
         (self.fallback.state(), self.fallback.entered()).hash(&mut hasher);
         hasher.finish()
     }

@@ -10,7 +10,7 @@ use actix_web::web;
 use bytestring::ByteString;
 use serde::Serialize;
 use trunkline_actors::registry::{Registry, Seen};
-use trunkline_call::{CallId, CallRecord, CallState, CallView};
+use trunkline_call::{CallId, CallRecord, CallState, CallView, ModelStatus};
 
 use super::Show;
 use crate::http::{Shared, health};
@@ -198,9 +198,9 @@ struct Counters {
 }
 
 /// One call's counters: its id; `up` frames, fps, dropped, queuedMs; `down` frames, fps, dropped, queuedMs, underruns;
-/// responses, interruptions, the latest response's latency in ms; prompts.
+/// responses, interruptions, the latest response's latency in ms; prompts; the model's state.
 #[derive(Clone, PartialEq, Serialize)]
-struct Row(CallId, u64, f64, u64, u64, u64, f64, u64, u64, u64, u64, u64, Option<f64>, u64);
+struct Row(CallId, u64, f64, u64, u64, u64, f64, u64, u64, u64, u64, u64, Option<f64>, u64, ModelStatus);
 
 impl Row {
     fn of(record: &CallRecord) -> Self {
@@ -221,6 +221,7 @@ impl Row {
             model.interruptions(),
             last,
             record.fallback.prompts(),
+            model.state(),
         )
     }
 }

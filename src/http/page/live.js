@@ -61,7 +61,7 @@ function takeRow([callId, ...numbers]) {
   const { up, down, model, fallback } = call;
   [up.frames, up.fps, up.dropped, up.queuedMs] = numbers;
   [down.frames, down.fps, down.dropped, down.queuedMs, down.underruns] = numbers.slice(4);
-  [model.responses, model.interruptions, model.responseLatencyMs.last, fallback.prompts] = numbers.slice(9);
+  [model.responses, model.interruptions, model.responseLatencyMs.last, fallback.prompts, model.state] = numbers.slice(9);
   return call;
 }
 
