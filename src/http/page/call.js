@@ -5,7 +5,7 @@ import { $, h, setData, setText, showList, toast } from './dom.js';
 import { hangUpCall } from './calls.js';
 import { listener } from './listen.js';
 import { on } from './live.js';
-import { numbersButton, route, watchNumbers } from './numbers.js';
+import { numbersButton, parties, watchNumbers } from './numbers.js';
 import { histogramRows, niceAbove, plot } from './plots.js';
 import { summarize } from './summary.js';
 import { answers, bargeIns, conversation, outages } from './talk.js';
@@ -74,11 +74,8 @@ function build(id) {
   const hangUp = h('button', { type: 'button', class: 'danger' }, 'Hang up');
   const ear = listener(id);
   const failure = h('p', { class: 'message', hidden: true });
-  const facts = h('dl', { class: 'facts' });
-  const happened = happenedSection();
-  const sections = [talkSection(), timeSection(), plotSection(), soundSection(), timelineSection(), idsSection()];
-  const body = h('div', { class: 'call-body', hidden: true }, facts, happened.element,
-    ...sections.map((section) => section.element));
+  const sections = [happenedSection(), talkSection(), timeSection(), plotSection(), soundSection(), idsSection(), timelineSection()];
+  const body = h('div', { class: 'call-body', hidden: true }, ...sections.map((section) => section.element));
   const element = h('div', { class: 'call' },
     h('div', { class: 'head' }, h('div', { class: 'title' }, h('a', { href: '#/', class: 'back' }, '← Calls'), heading, state),
       h('div', { class: 'row' }, ear.element, reveal, hangUp)),
@@ -96,7 +93,7 @@ function build(id) {
       const isOver = call.state === 'ended';
       failure.hidden = true;
       body.hidden = false;
-      setText(heading, route(call) ?? call.callId);
+      setText(heading, parties(call) ?? call.callId);
       setText(state, STATES[call.state] ?? call.state);
       setData(element, 'state', call.state);
       setData(element, 'model', call.model.state);
@@ -104,8 +101,6 @@ function build(id) {
       ear.element.hidden = isOver;
       ear.allow(!['announced', 'ended'].includes(call.state));
       if (isOver) ear.stop();
-      showFacts(facts, call);
-      happened.show(call);
       for (const section of sections) section.show(call);
     },
     fail(error) {
@@ -148,8 +143,9 @@ function happenedSection() {
   const fault = h('p', { class: 'fault' });
   const next = h('p', { class: 'next' });
   const notes = h('ul', { class: 'notes' });
+  const facts = h('dl', { class: 'facts' });
   return {
-    element: section('happened', 'What happened', sentence, fault, next, notes),
+    element: section('happened', 'What happened', sentence, fault, next, notes, facts),
     show(call) {
       const summary = summarize(call);
       setText(sentence, summary.sentence);
@@ -158,15 +154,16 @@ function happenedSection() {
       setText(next, summary.next ? `Look next: ${summary.next}` : '');
       next.hidden = !summary.next;
       showList(notes, summary.notes, (note) => h('li', { 'data-bad': note.bad ? 'yes' : null }, note.text));
+      showFacts(facts, call);
     },
   };
 }
 
 function talkSection() {
-  const list = h('ol', { class: 'talk' });
+  const list = h('ol', { class: 'talk', tabindex: 0, 'aria-labelledby': 'h-heard' });
   const empty = h('p', { class: 'empty' });
   return {
-    element: section('heard', 'What the caller heard', list, empty),
+    element: section('heard', 'What the caller heard and said', list, empty),
     show(call) {
       const turns = conversation(call.timeline);
       const isLive = call.state !== 'ended';
@@ -203,7 +200,7 @@ function timeSection() {
       const scale = Math.max(...steps.map(([, , { p50 }]) => p50 ?? 0), 0.001);
       showList(shares, steps.map(([who, name, { p50, p95, p99 }]) => [who, name, latency(p50), latency(p95), latency(p99), (p50 ?? 0) / scale]),
         ([who, name, p50, p95, p99, share]) => h('tr', { 'data-who': who }, h('th', { scope: 'row' }, name),
-          ...[p50, p95, p99].map((text) => h('td', {}, text)), h('td', { class: 'bar-cell' }, bar(share))));
+          ...[p50, p95, p99].map((text) => h('td', {}, text)), h('td', { class: 'gauge-cell' }, gauge(share))));
       showList(hists, [
         ['The model’s answers', histograms.responseLatencyMs], ['Trunkline, caller → model', histograms.upMs],
         ['Trunkline, model → caller', histograms.downMs],
@@ -230,8 +227,8 @@ function timeSentences({ setupMs, link, bridge: { upMs, downMs }, model, histogr
 }
 
 /** A bar whose length is a share of 1. For the eye alone: the number stands beside it. */
-function bar(share) {
-  const element = h('span', { class: 'bar', 'aria-hidden': 'true' });
+function gauge(share) {
+  const element = h('span', { class: 'gauge', 'aria-hidden': 'true' });
   element.style.width = `${Math.max(share > 0 ? 0.5 : 0, share * 100)}%`;
   return element;
 }
@@ -242,7 +239,7 @@ function histogram(name, buckets) {
   return h('table', { class: 'hist' }, h('caption', {}, name),
     h('thead', { class: 'unseen' }, h('tr', {}, h('th', { scope: 'col' }, 'Took'), h('th', { scope: 'col' }, 'How often'))),
     h('tbody', {}, ...rows.map(({ label, count: number, share }) =>
-      h('tr', {}, h('th', { scope: 'row' }, label), h('td', {}, bar(share), h('span', { class: 'n' }, count(number)))))));
+      h('tr', {}, h('th', { scope: 'row' }, label), h('td', {}, gauge(share), h('span', { class: 'n' }, count(number)))))));
 }
 
 function plotSection() {
@@ -349,7 +346,7 @@ function soundSection() {
 }
 
 function timelineSection() {
-  const list = h('ol', { class: 'timeline' });
+  const list = h('ol', { class: 'timeline', tabindex: 0, 'aria-labelledby': 'h-events' });
   const filters = h('div', { class: 'chips', role: 'group', 'aria-label': 'Kinds to show' });
   const left = h('p', { class: 'note' });
   const off = new Set();

@@ -4,7 +4,7 @@
 import { api, callHash, callPath } from './api.js';
 import { $, announce, confirm, h, setData, setText, toast } from './dom.js';
 import { board, durationOf, on } from './live.js';
-import { numbersButton, route, watchNumbers } from './numbers.js';
+import { numbersButton, parties, watchNumbers } from './numbers.js';
 import { MODEL, STATES, clock, count, ending, fallbackWords, latency, many } from './words.js';
 
 /** An ended call stays this long, so that nothing moves away under the pointer unseen. */
@@ -14,7 +14,7 @@ const SORT_EVERY_MS = 3_000;
 /** Name, heading, and text. On a narrow screen the heading stands beside the text. */
 const COLUMNS = [
   ['state', 'State', (call) => (call.state === 'ended' ? ending(call.endReason).short : STATES[call.state] ?? call.state)],
-  ['who', 'From → to', (call) => route(call) ?? call.callId],
+  ['who', 'From → to', (call) => parties(call) ?? call.callId],
   ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || 'no media yet'],
   ['duration', 'Duration', (call) => clock(durationOf(call))],
   ['rate', 'Frames/s', (call) => `${Math.round(call.up.fps)} ↑ ${Math.round(call.down.fps)} ↓`],
@@ -113,7 +113,7 @@ function arrange() {
 }
 
 const searchText = (call) =>
-  [call.callId, call.transactionId, call.smaTransactionId, route(call), call.route, call.link, call.direction,
+  [call.callId, call.transactionId, call.smaTransactionId, parties(call), call.route, call.link, call.direction,
     STATES[call.state], MODEL[call.model.state], call.fallback.state].join(' ').toLowerCase();
 
 /** Says how many there are, and how many of them are shown. */
@@ -127,7 +127,7 @@ function showCount() {
 
 /** Asks, and hangs up. */
 export async function hangUpCall(call) {
-  const who = route(call) ?? call.callId;
+  const who = parties(call) ?? call.callId;
   const sure = await confirm('Hang up this call?', `${who}: the caller is cut off at once.`, 'Hang up');
   if (!sure) return;
   try {

@@ -33,16 +33,19 @@ export function setData(element, name, value) {
 
 /**
  * Shows `items` as the children of `parent`. What did not change since the last time stays as it is, with its focus and
- * selection: lists here grow at their end.
+ * selection: lists here grow at their end, and whoever looks at the end keeps seeing it.
  */
 export function showList(parent, items, build) {
   const keys = items.map((item) => JSON.stringify(item));
   const shown = parent.shownKeys ?? [];
   let same = 0;
   while (same < keys.length && same < shown.length && keys[same] === shown[same]) same += 1;
+  if (same === keys.length && same === shown.length) return;
+  const atEnd = parent.scrollTop > 0 && parent.scrollTop + parent.clientHeight > parent.scrollHeight - 8;
   while (parent.childElementCount > same) parent.lastElementChild.remove();
   parent.append(...items.slice(same).map(build));
   parent.shownKeys = keys;
+  if (atEnd) parent.scrollTop = parent.scrollHeight;
 }
 
 /** Asks before something that cannot be undone. Resolves to whether it was confirmed. */

@@ -3,14 +3,14 @@
 import { api, callHash } from './api.js';
 import { $, h, setText, toast } from './dom.js';
 import { on } from './live.js';
-import { numbersButton, route, watchNumbers } from './numbers.js';
+import { numbersButton, parties, watchNumbers } from './numbers.js';
 import { count, ending, latency, length, many, time } from './words.js';
 
 const PAGE = 50;
 
 const COLUMNS = [
   ['when', 'Ended', (call) => time(new Date(Date.parse(call.startedAt) + call.durationMs))],
-  ['who', 'From → to', (call) => route(call) ?? call.callId],
+  ['who', 'From → to', (call) => parties(call) ?? call.callId],
   ['reason', 'Why it ended', (call) => ending(call.endReason).short],
   ['length', 'Length', (call) => length(call.durationMs)],
   ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || '–'],
@@ -34,7 +34,7 @@ function make(call) {
     const attributes = { class: `c-${name}`, 'data-label': heading, role: name === 'who' ? 'rowheader' : 'cell' };
     return name === 'who' ? h('th', { ...attributes, scope: 'row' }, link) : h('td', attributes);
   });
-  const element = h('tr', { role: 'row', 'data-id': call.callId, 'data-fault': ending(call.endReason).fault !== null }, ...cells);
+  const element = h('tr', { role: 'row', 'data-id': call.callId, 'data-fault': ending(call.endReason).fault ? 'yes' : null }, ...cells);
   const draw = () => COLUMNS.forEach(([name, , text], index) => setText(name === 'who' ? link : cells[index], text(call)));
   draw();
   known.add(call.callId);
@@ -46,7 +46,7 @@ function sift() {
   let shown = 0;
   for (const { call, element } of rows) {
     const { callId, transactionId, smaTransactionId, endReason, link } = call;
-    const text = [callId, transactionId, smaTransactionId, route(call), call.route, link, endReason, ending(endReason).short];
+    const text = [callId, transactionId, smaTransactionId, parties(call), call.route, link, endReason, ending(endReason).short];
     element.hidden = words !== '' && !text.join(' ').toLowerCase().includes(words);
     shown += element.hidden ? 0 : 1;
   }

@@ -3,7 +3,7 @@
 import { s, setText, h } from './dom.js';
 import { clock, latency } from './words.js';
 
-const LEFT = 52;
+const LEFT = 60;
 const RIGHT = 12;
 const TOP = 8;
 const BOTTOM = 20;

@@ -36,7 +36,7 @@ export function summarize(call) {
   const waits = answers(timeline).map(([, ms]) => ms);
   if (waits.length > 0) {
     const slow = waits.filter((ms) => ms > SLOW_MS).length;
-    if (slow > 0) note(`${many(slow, 'answer')} took longer than ${latency(SLOW_MS)}; the slowest ${latency(Math.max(...waits))}.`, true);
+    if (slow > 0) note(`${many(slow, 'answer')} took longer than ${SLOW_MS / 1_000} s, the slowest ${latency(Math.max(...waits))}.`, true);
   } else if (isOver && model.sessionId && call.durationMs > 5_000) {
     note('The model never answered the caller.', true);
   }

@@ -36,7 +36,7 @@ export function length(ms) {
 }
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
-const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
+const DATE = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 
 /** Time of day, by the reader's clock. */
 export const time = (date) => TIME.format(new Date(date));
@@ -80,7 +80,7 @@ export const MODEL = { off: 'none', connecting: 'connecting', ready: 'listening'
 
 /** What the fallback does. */
 export function fallbackWords({ state, entered }) {
-  const now = { sma: 'application speaks', media: 'prompts play', gave_up: 'gave up' }[state];
+  const now = { sma: 'SMA speaks', media: 'prompts', gave_up: 'gave up' }[state];
   return now ?? (entered > 0 ? `over (${entered}×)` : '–');
 }
 
