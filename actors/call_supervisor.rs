@@ -23,6 +23,7 @@ use crate::ports::{ModelTransport, ToolCaller, tell};
 use crate::registry::{AnnouncedCall, LiveCall, Registry};
 use crate::settings::BridgeSettings;
 use crate::transcoder::TranscoderActor;
+use crate::uplink::millis;
 use crate::vc_stream::{Siblings, VcStreamActor};
 
 /// Mailboxes between a call's actors: 16 messages are 320 ms of frames, more than ever waits on a healthy worker.
@@ -55,9 +56,16 @@ pub struct Call {
 impl Call {
     /// Adds to the call's timeline.
     pub fn note(&self, kind: &'static str, text: String) {
-        let at_ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let at_ms = millis(self.born.elapsed());
         tracing::debug!(call = %self.record.id, at_ms, kind, text);
         self.record.note(at_ms, kind, text);
+    }
+
+    /// Adds something to the call's timeline that took so long.
+    pub(crate) fn note_taking(&self, kind: &'static str, text: &str, took: Duration) {
+        let at_ms = millis(self.born.elapsed());
+        tracing::debug!(call = %self.record.id, at_ms, kind, text, took_ms = millis(took));
+        self.record.note_taking(at_ms, kind, text.to_owned(), took);
     }
 
     /// Moves the call on, unless it is on its way out.
@@ -190,6 +198,7 @@ impl CallSupervisor {
         if let Some(siblings) = &live.siblings {
             siblings.shut_down();
         }
+        live.record.note(millis(now - live.born), "end", reason.to_string());
         live.record.end(Termination::from(reason), now - live.born);
         if self.registry.retire(&live.record.id, reason, now, self.settings.limits.history_max).is_some() {
             log_summary(&live.record, reason, now - live.born);

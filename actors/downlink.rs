@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 use trunkline_call::{CallRecord, DropPlace};
-use trunkline_media::{Due, LineCodec, Playout, g711};
+use trunkline_media::{Due, LineCodec, Playout, g711, level};
 use trunkline_realtime::{ItemId, Played};
 
 use crate::link::{LaneError, LinkAudio, LinkControl, LinkSender, Peer};
@@ -67,6 +67,8 @@ pub struct Ran {
     pub frames: Vec<Bytes>,
     /// Items of the model that came to their end.
     pub played: Vec<ItemId>,
+    /// A prompt began.
+    pub begun: Option<Prompt>,
     /// A prompt came to its end.
     pub finished: Option<Prompt>,
     /// The line fell silent, as the fallback wished.
@@ -284,6 +286,7 @@ impl Downlink {
             return;
         };
         self.prompt_on_air = Some(prompt);
+        ran.begun = Some(prompt);
         self.prompts_played += 1;
         let voice = Voice::Ours(prompt, self.prompts_played);
         self.playout.push(now.into_std(), &voice, self.prompts.payload(prompt, self.codec));
@@ -301,8 +304,12 @@ impl Downlink {
             g711::convert(self.codec, link.codec(), &payload, &mut self.scratch);
             self.scratch.split().freeze()
         };
+        let peak = level::peak(link.codec(), &payload);
         match link.audio(LinkAudio::Frame(payload)) {
-            Ok(()) => self.record.down.add_frames(1),
+            Ok(()) => {
+                self.record.down.add_frames(1);
+                self.record.down.add_peak(peak);
+            }
             Err(error) => {
                 self.playout.refused();
                 self.record.down.add_dropped(DropPlace::Socket, 1);

@@ -121,7 +121,7 @@ impl FallbackActor {
         let settings = &self.call.settings;
         let command = match what {
             SmaPrompt::KeepAlive(index) => Command::KeepAlive {
-                text: settings.texts.keepalive.get(index).cloned().unwrap_or_default(),
+                text: settings.texts.of(Prompt::KeepAlive(index)).to_owned(),
                 pause_ms: u64::try_from(settings.fallback.pause.as_millis()).unwrap_or(u64::MAX),
             },
             SmaPrompt::Goodbye => Command::HangUp { text: Some(settings.texts.goodbye.clone()) },
@@ -141,9 +141,15 @@ impl FallbackActor {
                 fallback.input(FallbackInput::SmaRefused(what), ctx);
                 return;
             }
-            if matches!(what, SmaPrompt::KeepAlive(_)) {
-                fallback.call.record.fallback.add_prompt();
-            }
+            let prompt = match what {
+                SmaPrompt::KeepAlive(index) => {
+                    fallback.call.record.fallback.add_prompt();
+                    Prompt::KeepAlive(index)
+                }
+                SmaPrompt::Goodbye => Prompt::Goodbye,
+            };
+            let text = fallback.call.settings.texts.of(prompt);
+            fallback.call.note("prompt", format!("by the SIP media application: {text}"));
             fallback.input(FallbackInput::SmaAccepted(what), ctx);
         });
         ctx.spawn(answered);

@@ -43,6 +43,12 @@ struct EndedCall {
     ended: Instant,
 }
 
+impl EndedCall {
+    fn seen(&self) -> Seen {
+        Seen { record: Arc::clone(&self.record), age: self.born.elapsed() }
+    }
+}
+
 #[derive(Default)]
 struct Calls {
     live: HashMap<CallId, LiveCall>,
@@ -122,12 +128,17 @@ impl Registry {
     #[must_use]
     pub fn ended_calls(&self) -> Vec<Seen> {
         let calls = self.lock();
-        calls
-            .ended
-            .iter()
-            .rev()
-            .map(|call| Seen { record: Arc::clone(&call.record), age: call.born.elapsed() })
-            .collect()
+        calls.ended.iter().rev().map(EndedCall::seen).collect()
+    }
+
+    /// How many calls ended since the service began; and of those that ended after there were `before` of them, the
+    /// ones that are still remembered, newest first.
+    #[must_use]
+    pub fn ended_since(&self, before: u64) -> (u64, Vec<Seen>) {
+        let calls = self.lock();
+        let ended: u64 = calls.by_reason.values().sum();
+        let new = usize::try_from(ended.saturating_sub(before)).unwrap_or(usize::MAX);
+        (ended, calls.ended.iter().rev().take(new).map(EndedCall::seen).collect())
     }
 
     /// A call by call id, transaction id or SMA transaction id; live and announced ones first, then the newest.

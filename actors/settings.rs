@@ -11,7 +11,7 @@ use trunkline_media::ModelFormat;
 use trunkline_realtime::Timing;
 
 use crate::call_control::CallControlActor;
-use crate::messages::OpenSession;
+use crate::messages::{OpenSession, Prompt};
 use crate::prompts::PromptAudio;
 
 /// Shared by all calls.
@@ -57,4 +57,15 @@ pub struct PromptTexts {
     pub keepalive: Vec<String>,
     /// The last word.
     pub goodbye: String,
+}
+
+impl PromptTexts {
+    /// A prompt's text; empty if there is no such prompt.
+    #[must_use]
+    pub fn of(&self, prompt: Prompt) -> &str {
+        match prompt {
+            Prompt::KeepAlive(index) => self.keepalive.get(index).map_or("", String::as_str),
+            Prompt::Goodbye => &self.goodbye,
+        }
+    }
 }

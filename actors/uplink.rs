@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 use trunkline_call::{CallRecord, DropPlace};
-use trunkline_media::{AudioRing, FRAME_MS, LineCodec, Recutter, g711};
+use trunkline_media::{AudioRing, FRAME_MS, LineCodec, Recutter, g711, level};
 
 use crate::audio_port::AudioPort;
 use crate::messages::LineChunk;
@@ -76,6 +76,7 @@ impl Uplink {
         let frames = whole.len() / frame_bytes;
         if frames > 0 {
             self.record.up.add_frames(frames as u64);
+            self.record.up.add_peak(level::peak(self.codec, &whole));
             self.pass(whole.clone(), frames as u32, at);
         }
         whole

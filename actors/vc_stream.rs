@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use tokio::time::Instant;
-use trunkline_call::{CallFacts, CallState, DigitCollector, EndReason, RouteKind, mask_number};
-use trunkline_media::LineCodec;
+use trunkline_call::{CallFacts, CallState, DigitCollector, EndReason, LegStats, LinePoint, RouteKind, mask_number};
+use trunkline_media::{LineCodec, level};
 use trunkline_realtime::ItemId;
 
 use crate::alarm::Alarm;
@@ -171,6 +171,14 @@ impl VcStreamActor {
         let elapsed = now + SECOND - self.second_due;
         record.up.measure_rate(elapsed);
         record.down.measure_rate(elapsed);
+        let queued = |leg: &LegStats| u32::try_from(leg.queued_ms()).unwrap_or(u32::MAX);
+        let point = LinePoint {
+            up_db: level::dbfs(record.up.take_peak()),
+            down_db: level::dbfs(record.down.take_peak()),
+            up_queued_ms: queued(&record.up),
+            down_queued_ms: queued(&record.down),
+        };
+        record.add_line_point(millis(now - self.call.born), point);
         self.second_due = now + SECOND;
         let limits = &self.call.settings.limits;
         match self.up.last_audio() {
@@ -225,6 +233,9 @@ impl VcStreamActor {
         }
         if std::mem::take(&mut ran.hushed) {
             tell(&self.siblings.fallback, Hushed);
+        }
+        if let Some(prompt) = ran.begun.take() {
+            self.call.note("prompt", self.call.settings.texts.of(prompt).to_owned());
         }
         if let Some(prompt) = ran.finished.take() {
             tell(&self.siblings.fallback, PromptPlayed(prompt));

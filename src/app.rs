@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
@@ -17,6 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use trunkline_actors::call_control::Flush;
 use trunkline_actors::call_supervisor::CallSupervisor;
 use trunkline_actors::messages::{Drain, EndAll, Farewell};
+use trunkline_actors::ports::tell;
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::BridgeSettings;
 use trunkline_realtime::Api;
@@ -25,7 +27,8 @@ use trunkline_simulator::{SimHandle, SimOptions, SimServer};
 use crate::aws::{AwsSetupError, ConsumerHandle};
 use crate::cli::announce_listening;
 use crate::http::auth::Secured;
-use crate::http::{Lifecycle, Shared, admin, carrier, events, health, ingest, metrics, outreach, sma};
+use crate::http::live::{self, LiveBoard};
+use crate::http::{Lifecycle, Shared, admin, carrier, events, health, ingest, metrics, outreach, page, session, sma};
 use crate::links::socket::Heartbeat;
 use crate::model::{BadKey, TlsSetupError};
 use crate::settings::{Settings, TlsSettings};
@@ -38,6 +41,8 @@ use bridge::{bridge_settings, transport_factory};
 /// What the kernel may hold of a call's audio before the socket refuses more: a stalled caller must show as drops here,
 /// not as minutes of old speech there. The kernel doubles it.
 const SEND_BUFFER: usize = 4_096;
+/// The same for operators, whose page is drawn from larger messages.
+const ADMIN_SEND_BUFFER: usize = 64 << 10;
 /// What actix may hold of it beyond that, in bytes; its default of 32 KiB is four seconds of PCMU.
 const WRITE_BUFFER: usize = 1_024;
 /// Data that a peer does not acknowledge for this long means that it is gone.
@@ -96,6 +101,7 @@ pub struct Running {
     shared: web::Data<Shared>,
     drain_timeout: Duration,
     servers: Vec<ServerHandle>,
+    board: (Addr<LiveBoard>, Arbiter),
     events: Option<ConsumerHandle>,
     sip: Option<SipGateway>,
     simulator: Option<SimHandle>,
@@ -130,8 +136,8 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     let _ = rustls::crypto::ring::default_provider().install_default();
     let prompts = prompts::load(&settings.fallback)?;
     let media_tls = settings.media.tls.as_ref().map(server_tls).transpose()?;
-    let media = listener("media.listen", settings.media.listen)?;
-    let admin = listener("admin.listen", settings.admin.listen)?;
+    let media = listener("media.listen", settings.media.listen, SEND_BUFFER)?;
+    let admin = listener("admin.listen", settings.admin.listen, ADMIN_SEND_BUFFER)?;
     let (media_addr, admin_addr) = (media.local_addr()?, admin.local_addr()?);
 
     let mut endpoints: Vec<Arc<str>> = settings.realtime.urls.iter().map(|url| Arc::from(url.as_str())).collect();
@@ -170,15 +176,21 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
         Some(config) => server.listen_rustls_0_23(media, config)?,
     };
     let media_server = server.run();
-    let data = shared.clone();
-    let admin_server =
-        HttpServer::new(move || App::new().wrap(from_fn(admin::guard)).app_data(data.clone()).configure(admin_routes))
-            .workers(1)
-            .tcp_nodelay(true)
-            .shutdown_timeout(1)
-            .disable_signals()
-            .listen(admin)?
-            .run();
+    let board_arbiter = Arbiter::new();
+    let board = LiveBoard::new(shared.clone());
+    let board = LiveBoard::start_in_arbiter(&board_arbiter.handle(), |_| board);
+    let (data, to_board) = (shared.clone(), web::Data::new(board.clone()));
+    let admin_app = move || {
+        let app = App::new().wrap(from_fn(admin::guard)).app_data(data.clone()).app_data(to_board.clone());
+        app.configure(admin_routes)
+    };
+    let admin_server = HttpServer::new(admin_app)
+        .workers(1)
+        .tcp_nodelay(true)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(admin)?
+        .run();
 
     let servers = vec![media_server.handle(), admin_server.handle()];
     actix_rt::spawn(media_server);
@@ -194,7 +206,8 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
         }
     }
     let drain_timeout = settings.calls.drain_timeout;
-    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, events, sip, simulator })
+    let board = (board, board_arbiter);
+    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, board, events, sip, simulator })
 }
 
 impl Running {
@@ -237,6 +250,8 @@ impl Running {
     /// Ends every call at once and stops listening.
     pub async fn stop(self) {
         let _ = self.shared.supervisor.send(EndAll { farewell: Farewell::Nothing }).await;
+        let (board, board_arbiter) = self.board;
+        tell(&board, live::CloseAll);
         tokio::time::sleep(LAST_WORDS).await;
         if let Some(sip) = self.sip {
             sip.stop().await;
@@ -244,6 +259,7 @@ impl Running {
         for server in &self.servers {
             server.stop(true).await;
         }
+        board_arbiter.stop();
         if let Some(simulator) = &self.simulator {
             simulator.stop().await;
         }
@@ -288,6 +304,12 @@ fn admin_routes(config: &mut web::ServiceConfig) {
         .route("/admin/calls/{id}", web::get().to(admin::one))
         .route("/admin/calls/{id}/listen", web::get().to(admin::listen))
         .route("/admin/calls/{id}/hangup", web::post().to(admin::hang_up))
+        .route("/admin/calls/{id}/listen-token", web::post().to(admin::listen_token))
+        .route("/admin/live", web::get().to(live::live))
+        .route("/", web::get().to(page::workspace))
+        .route("/assets/{name}", web::get().to(page::asset))
+        .route("/login", web::post().to(session::log_in))
+        .route("/logout", web::post().to(session::log_out))
         .route("/admin/drain", web::post().to(admin::drain))
         .route("/admin/events", web::post().to(events::take))
         .route("/api/outreach/call/initiate", web::post().to(outreach::initiate))
@@ -296,11 +318,11 @@ fn admin_routes(config: &mut web::ServiceConfig) {
 }
 
 /// A listener whose accepted sockets inherit a small send buffer and a limit on unacknowledged data.
-fn listener(key: &'static str, addr: SocketAddr) -> Result<TcpListener, AppError> {
+fn listener(key: &'static str, addr: SocketAddr, send_buffer: usize) -> Result<TcpListener, AppError> {
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
-        socket.set_send_buffer_size(SEND_BUFFER)?;
+        socket.set_send_buffer_size(send_buffer)?;
         socket.set_tcp_user_timeout(Some(TCP_USER_TIMEOUT))?;
         socket.set_nonblocking(true)?;
         socket.bind(&addr.into())?;
@@ -358,5 +380,6 @@ fn shared(
         sma: sma::Application::new(&settings.sma),
         control_health: aws.control_health,
         outreach: outreach::Outreach::new(&settings.sma),
+        viewers: Arc::default(),
     }
 }

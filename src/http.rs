@@ -6,8 +6,11 @@ pub(crate) mod carrier;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod ingest;
+pub(crate) mod live;
 pub(crate) mod metrics;
 pub(crate) mod outreach;
+pub(crate) mod page;
+pub(crate) mod session;
 pub(crate) mod sma;
 
 use std::sync::Arc;
@@ -54,6 +57,8 @@ pub(crate) struct Shared {
     /// How the SIP media application is doing, where there is one.
     pub(crate) control_health: Option<Arc<ControlHealth>>,
     pub(crate) outreach: outreach::Outreach,
+    /// Seats of those who watch `/admin/live`.
+    pub(crate) viewers: Arc<live::Seats>,
 }
 
 /// Where the service is in its life.

@@ -110,7 +110,7 @@ impl AzureSessionActor {
         self.pump(ctx);
         self.depart_if_said();
         self.call.record.model.set_state(ModelStatus::Lost);
-        self.call.note("model", format!("lost: {loss}"));
+        self.call.note("session", format!("lost: {loss}"));
         tracing::warn!(call = %self.call.record.id, loss = loss.name(), "the model's session is lost: {loss}");
         if let Some(standby) = self.standby.take_if(|link| link.session.is_configured()) {
             // The replacement stands ready: the caller notices nothing.
@@ -159,7 +159,7 @@ impl AzureSessionActor {
         self.swap_now = false;
         self.endpoints.succeeded();
         self.call.settings.model_reached.store(true, Ordering::Relaxed);
-        self.call.note("model", "ready".to_owned());
+        self.call.note("session", "ready".to_owned());
         if !self.unproven {
             tell(&self.fallback, ModelHealth::Ready);
         }

@@ -105,6 +105,7 @@ impl AzureSessionActor {
             }
             Effect::FirstAudio { latency } => {
                 record.model.record_latency(latency);
+                self.call.note_taking("answer", "first audio", latency);
                 self.answers();
             }
             Effect::Transcript { speaker, text } => {
@@ -113,7 +114,7 @@ impl AzureSessionActor {
             }
             Effect::Notice { code, message } => {
                 tracing::info!(call = %record.id, code, "the model says: {message}");
-                self.call.note("model", format!("{code}: {message}"));
+                self.call.note("session", format!("{code}: {message}"));
             }
             _ => {}
         }

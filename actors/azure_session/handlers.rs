@@ -1,5 +1,7 @@
 //! What the session is told by the model's sockets and by the call's other actors.
 
+use std::time::Duration;
+
 use actix::{ActorContext, Context, Handler, StreamHandler};
 use trunkline_call::{DropPlace, FallbackState, ModelStatus};
 use trunkline_media::FRAME_MS;
@@ -61,7 +63,7 @@ impl Handler<OpenSession> for AzureSessionActor {
         self.toolbox = tools;
         self.call.record.model.set_state(ModelStatus::Connecting);
         tell(&self.fallback, ModelHealth::Connecting);
-        self.connect(Purpose::Current, std::time::Duration::ZERO, ctx);
+        self.connect(Purpose::Current, Duration::ZERO, ctx);
     }
 }
 
@@ -90,6 +92,9 @@ impl Handler<Cleared> for AzureSessionActor {
     type Result = ();
 
     fn handle(&mut self, Cleared { mut played }: Cleared, ctx: &mut Context<Self>) {
+        for heard in played.iter().map(|item| item.played_ms) {
+            self.call.note_taking("barge_in", "of the answer was heard", Duration::from_millis(heard));
+        }
         for item in self.speech.take_unheard() {
             if !played.iter().any(|known| known.item == item) {
                 played.push(Played { item, played_ms: 0 });

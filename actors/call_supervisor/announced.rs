@@ -14,6 +14,7 @@ use super::{CallSupervisor, end_of};
 use crate::call_control::Sma;
 use crate::messages::{Announce, CallNews, EndCall, Farewell, Placed};
 use crate::registry::AnnouncedCall;
+use crate::uplink::millis;
 
 /// After an event of a live call's end its media may take this long to end by itself.
 const ENDED_GRACE: Duration = Duration::from_secs(5);
@@ -48,6 +49,7 @@ impl CallSupervisor {
 
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
         let now = Instant::now();
+        call.record.note(millis(now - call.born), "end", reason.to_string());
         call.record.end(Termination::from(reason), now - call.born);
         self.registry.give_up(call, reason, now, self.settings.limits.history_max);
         tracing::info!(call = %call.record.id, reason = reason.as_str(), "an announced call ended without media");

@@ -59,14 +59,24 @@ impl Secured {
         headers.contains_key("x-gateway-secret") || headers.contains_key(AUTHORIZATION)
     }
 
+    /// A token (`EXPIRY.HMAC`) for this call and role, good until `expiry` (Unix seconds). There is none to a door
+    /// without a secret.
+    pub(crate) fn sign(&self, call_id: &str, role: &str, expiry: u64) -> Option<String> {
+        self.secret.as_ref().map(|secret| format!("{expiry}.{}", secret.mac(call_id, role, expiry)))
+    }
+
+    /// Whether `given` is the secret itself.
+    pub(crate) fn is_secret(&self, given: &str) -> bool {
+        self.secret.as_ref().is_none_or(|secret| secret.is(given.as_bytes()))
+    }
+
     /// The parts of a token that was signed with the secret for this call and role, and is not expired. There is none
     /// to a door without a secret.
     pub(crate) fn check_token<'a>(&self, token: &'a str, call_id: &str, role: &str, now: u64) -> Option<Token<'a>> {
         let secret = self.secret.as_ref()?;
         let (expiry, mac) = token.split_once('.')?;
         let expiry = expiry.parse::<u64>().ok()?;
-        let signed = token::mac_input(call_id, role, expiry);
-        let expected = hex(hmac::sign(&secret.hmac, signed.as_bytes()).as_ref());
+        let expected = secret.mac(call_id, role, expiry);
         let is_good = bool::from(expected.as_bytes().ct_eq(mac.as_bytes())) && now <= expiry;
         is_good.then_some(Token { mac, expiry })
     }
@@ -87,6 +97,11 @@ pub(crate) fn unix_now() -> u64 {
 }
 
 impl Keyed {
+    /// Lower-case hex.
+    fn mac(&self, call_id: &str, role: &str, expiry: u64) -> String {
+        hex(hmac::sign(&self.hmac, token::mac_input(call_id, role, expiry).as_bytes()).as_ref())
+    }
+
     /// Compares digests: equal in length whatever was given, and in constant time.
     fn is(&self, given: &[u8]) -> bool {
         digest::digest(&digest::SHA256, given).as_ref().ct_eq(self.digest.as_ref()).into()
@@ -169,7 +184,9 @@ mod tests {
         let sign = |call: &str, role: &str, expiry: u64| {
             let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");
             let mac = hmac::sign(&key, format!("{call}|{role}|{expiry}").as_bytes());
-            format!("{expiry}.{}", hex(mac.as_ref()))
+            let token = format!("{expiry}.{}", hex(mac.as_ref()));
+            assert_eq!(door().sign(call, role, expiry).as_ref(), Some(&token));
+            token
         };
         let future = 4_000_000_000;
         let good = sign("c-1", "media", future);

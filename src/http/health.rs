@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
 
 use super::Shared;
 
@@ -14,21 +14,41 @@ pub(crate) async fn healthz() -> HttpResponse {
 
 /// Whether a balancer should send new calls here. A lost model is `degraded` with 200: it must not empty the fleet.
 pub(crate) async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
+    let report = report(&shared);
+    if report.ready { HttpResponse::Ok().json(report) } else { HttpResponse::ServiceUnavailable().json(report) }
+}
+
+/// How the service is doing.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    ready: bool,
+    checks: Checks,
+}
+
+/// Each is `ok`, `off`, `degraded` or `fail`.
+#[derive(Serialize)]
+struct Checks {
+    realtime: &'static str,
+    events: &'static str,
+    sma: &'static str,
+    draining: &'static str,
+    capacity: &'static str,
+}
+
+/// Looks at everything that `/readyz` tells.
+pub(crate) fn report(shared: &Shared) -> Report {
     let started = shared.lifecycle.is_started();
     let draining = shared.lifecycle.is_draining();
     let full = shared.max_calls > 0 && shared.registry.live() >= shared.max_calls;
     let word = |ok: bool, otherwise: &'static str| if ok { "ok" } else { otherwise };
     // Without its supervisor the service can take no call: let another instance have it.
     let ready = started && !draining && !full && shared.supervisor.connected();
-    let body = json!({
-        "ready": ready,
-        "checks": {
-            "realtime": word(shared.bridge.model_reached.load(Ordering::Relaxed), "degraded"),
-            "events": shared.event_source.as_ref().map_or("off", |source| source.as_str()),
-            "sma": shared.control_health.as_ref().map_or("off", |health| word(!health.is_failing(), "degraded")),
-            "draining": word(!draining, "fail"),
-            "capacity": word(!full, "fail"),
-        },
-    });
-    if ready { HttpResponse::Ok().json(body) } else { HttpResponse::ServiceUnavailable().json(body) }
+    let checks = Checks {
+        realtime: word(shared.bridge.model_reached.load(Ordering::Relaxed), "degraded"),
+        events: shared.event_source.as_ref().map_or("off", |source| source.as_str()),
+        sma: shared.control_health.as_ref().map_or("off", |health| word(!health.is_failing(), "degraded")),
+        draining: word(!draining, "fail"),
+        capacity: word(!full, "fail"),
+    };
+    Report { ready, checks }
 }

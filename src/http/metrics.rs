@@ -116,6 +116,9 @@ fn gather(shared: &Shared) -> Registry {
     gather_aws(shared, &mut registry);
     gather_sip(shared, &mut registry);
     gather_rtp(&totals, &live, &mut registry);
+    let viewers = Gauge::<i64>::default();
+    viewers.set(i64::try_from(shared.viewers.taken()).unwrap_or(i64::MAX));
+    registry.register("viewers", "Operators who watch the live calls", viewers);
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry
 }

@@ -28,9 +28,9 @@ pub use number::mask_number;
 pub use pace::{Backoff, ConnectGate};
 pub use record::{
     BridgeStats, BridgeView, CallDetail, CallFacts, CallRecord, CallState, CallView, Direction, DownView, DropPlace,
-    DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, MAX_NOTE_BYTES,
-    MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, RtpReading, RtpStats, RtpView,
-    TimelineEntry, UpView,
+    DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, LinePoint, MAX_NOTE_BYTES,
+    MAX_POINTS, MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, RtpReading, RtpStats, RtpView,
+    SeriesView, TimelineEntry, UpView,
 };
 pub use route::{Route, RouteKind, RouteTable};
 pub use termination::{CallResult, EndReason, Termination};

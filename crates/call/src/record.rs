@@ -1,9 +1,11 @@
 //! One call's shared record.
 
+mod series;
 mod stats;
 mod view;
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CallId, Termination};
 
+use series::LineSeries;
+pub use series::{LinePoint, MAX_POINTS, SeriesView};
 pub use stats::{BridgeStats, DropPlace, FallbackStats, LegStats, ModelStats, ModelStatus, RtpReading, RtpStats};
 pub use view::{
     BridgeView, CallDetail, CallView, DownView, DropsView, FallbackView, HistogramsView, LatencyView, ModelView,
@@ -120,9 +124,12 @@ pub struct TimelineEntry {
     pub kind: &'static str,
     /// The particulars.
     pub text: String,
+    /// What it took, where that is the point of it, in ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
 }
 
-/// What changes rarely, behind the lock.
+/// What changes at most once a second, behind the lock.
 #[derive(Default)]
 struct Cold {
     facts: CallFacts,
@@ -131,6 +138,7 @@ struct Cold {
     end: Option<(Termination, Duration)>,
     timeline: Vec<TimelineEntry>,
     timeline_dropped: u64,
+    series: LineSeries,
 }
 
 /// One call's record, shared by all that work on the call and all that look at it.
@@ -232,17 +240,49 @@ impl CallRecord {
 
     /// Adds to the timeline, `at_ms` after the call's start. The text must hold no secret. Once the timeline is full
     /// the newest are left out and counted: how a call began explains more than how its noise went on.
-    pub fn note(&self, at_ms: u64, kind: &'static str, mut text: String) {
+    pub fn note(&self, at_ms: u64, kind: &'static str, text: String) {
+        self.add_entry(TimelineEntry { at_ms, kind, text, ms: None });
+    }
+
+    /// [`CallRecord::note`] of something that took so long.
+    pub fn note_taking(&self, at_ms: u64, kind: &'static str, text: String, took: Duration) {
+        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.add_entry(TimelineEntry { at_ms, kind, text, ms: Some(ms) });
+    }
+
+    fn add_entry(&self, mut entry: TimelineEntry) {
+        let text = &mut entry.text;
         if text.len() > MAX_NOTE_BYTES {
             text.truncate(text.floor_char_boundary(MAX_NOTE_BYTES - '…'.len_utf8()));
             text.push('…');
         }
         let mut cold = self.cold();
         if cold.timeline.len() < MAX_TIMELINE_ENTRIES {
-            cold.timeline.push(TimelineEntry { at_ms, kind, text });
+            cold.timeline.push(entry);
         } else {
             cold.timeline_dropped += 1;
         }
+    }
+
+    /// Takes in what the line was like in the second that ended when the call was `age_ms` old.
+    pub fn add_line_point(&self, age_ms: u64, point: LinePoint) {
+        self.cold().series.push(age_ms, point);
+    }
+
+    /// Another number whenever something of the call changed that is no counter: state, names, model, fallback. Cheap,
+    /// for it is asked for all calls several times a second.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let cold = self.cold();
+        let facts = &cold.facts;
+        (cold.state, facts.direction).hash(&mut hasher);
+        let CallFacts { transaction_id, sma_transaction_id, from, to, route, link, session_id, .. } = facts;
+        [transaction_id, sma_transaction_id, from, to, route, link, session_id].hash(&mut hasher);
+        drop(cold);
+        (self.model.state(), self.model.reconnects()).hash(&mut hasher);
+        (self.fallback.state(), self.fallback.entered()).hash(&mut hasher);
+        hasher.finish()
     }
 
     /// CALL as operators see it, `age` after the call's start (an ended call keeps its own duration).

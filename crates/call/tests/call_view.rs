@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use trunkline_call::{
-    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, FallbackState, ModelStatus, RtpReading,
+    CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, FallbackState, LinePoint, ModelStatus,
+    RtpReading,
 };
 
 const STARTED: u64 = 1_795_428_000_250;
@@ -199,12 +200,22 @@ fn states_have_the_names_of_the_contract() {
 fn detail_is_call_and_more() {
     let record = busy();
     record.note(12, "started", "by ingest".to_owned());
+    record.note_taking(900, "answer", "first audio".to_owned(), ms(412));
+    record.add_line_point(1_010, LinePoint { up_db: -12, down_db: -96, up_queued_ms: 20, down_queued_ms: 0 });
     record.end(EndReason::FallbackExhausted.into(), ms(80_000));
     let call = serde_json::to_value(record.view(ms(0), false)).unwrap();
     let mut detail = serde_json::to_value(record.detail(ms(0), false)).unwrap();
     let more = detail.as_object_mut().unwrap();
     assert_eq!(more.remove("result"), Some(json!("upstream_error")));
-    assert_eq!(more.remove("timeline"), Some(json!([{"atMs": 12, "kind": "started", "text": "by ingest"}])));
+    let entries = json!([
+        {"atMs": 12, "kind": "started", "text": "by ingest"},
+        {"atMs": 900, "kind": "answer", "text": "first audio", "ms": 412},
+    ]);
+    assert_eq!(more.remove("timeline"), Some(entries));
+    let series = json!({
+        "stepMs": 1_000, "fromMs": 10, "upDb": [-12], "downDb": [-96], "upQueuedMs": [20], "downQueuedMs": [0],
+    });
+    assert_eq!(more.remove("series"), Some(series));
     assert_eq!(more.remove("timelineDropped"), Some(json!(0)));
     let drops = json!({
         "up": {"vc_ring": 3, "session_ring": 5, "socket": 0, "playout_limit": 0, "bad_audio": 0, "mailbox": 0},

@@ -53,6 +53,7 @@ mod conceal;
 mod format;
 pub mod g711;
 mod histogram;
+pub mod level;
 mod mix;
 mod playout;
 mod recut;

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,7 @@ pub struct LegStats {
     queued_ms: AtomicU64,
     underruns: AtomicU64,
     silence: AtomicU64,
+    peak: AtomicU16,
     late_ticks: AtomicU64,
 }
 
@@ -65,6 +66,16 @@ impl LegStats {
     #[must_use]
     pub fn frames(&self) -> u64 {
         self.frames.load(Relaxed)
+    }
+
+    /// Takes in how loud a frame was: its largest magnitude, 0 to 32,768.
+    pub fn add_peak(&self, peak: u16) {
+        self.peak.fetch_max(peak, Relaxed);
+    }
+
+    /// How loud it was at most since this was last asked. Called about once a second by one owner.
+    pub fn take_peak(&self) -> u16 {
+        self.peak.swap(0, Relaxed)
     }
 
     /// Takes the rate of the time since it was last taken, `over` that long. Called about once a second by one owner.

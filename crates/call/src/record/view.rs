@@ -5,7 +5,8 @@ use serde::Serialize;
 use trunkline_media::LatencyHistogram;
 
 use super::{
-    CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus, RtpReading, TimelineEntry,
+    CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus, RtpReading, SeriesView,
+    TimelineEntry,
 };
 use crate::{CallId, CallResult, EndReason, FallbackState, mask_number};
 
@@ -186,6 +187,8 @@ pub struct CallDetail {
     pub histograms: HistogramsView,
     /// Frames lost, by place.
     pub drops: DropsView,
+    /// The line over time.
+    pub series: SeriesView,
 }
 
 /// Latencies as pairs of a bucket's upper bound in ms and what fell into it; empty buckets are left out.
@@ -322,6 +325,7 @@ impl CallDetail {
                 response_latency_ms: buckets(&record.model.response_latency),
             },
             drops: DropsView { up: drops(&record.up), down: drops(&record.down) },
+            series: SeriesView::of(&cold.series),
         }
     }
 }
