@@ -10,13 +10,16 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::http::{Answer, get, knock, request, send, token};
+use support::http::{Answer, UPGRADE, get, knock, request, send, token};
 use support::phone::Phone;
 use support::process::{Service, Sim};
 use support::{PATIENCE, sound, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 const TOKEN: [(&str, &str); 1] = [("TRUNKLINE__ADMIN__TOKEN", "t0ken-of-operators")];
 
@@ -246,4 +249,53 @@ async fn so_many_may_watch_and_no_more() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_viewer_who_stops_reading_holds_up_nobody_and_catches_up() {
+    let service = Service::start(&[]).await;
+    let frozen = TcpSocket::new_v4().unwrap();
+    frozen.set_recv_buffer_size(32 << 10).unwrap();
+    let mut frozen = frozen.connect(service.admin).await.unwrap();
+    let mut hello = format!("GET /admin/live HTTP/1.1\r\nHost: {}\r\n", service.admin);
+    for (name, value) in UPGRADE {
+        hello.push_str(&format!("{name}: {value}\r\n"));
+    }
+    frozen.write_all(format!("{hello}\r\n").as_bytes()).await.unwrap();
+    let mut viewer = Phone::connect(&format!("ws://{}/admin/live", service.admin), &[]).await;
+    next(&mut viewer, "snapshot").await;
+    // More than all the buffers on the way hold.
+    const CALLS: usize = 400;
+    let mut phones = Vec::new();
+    for number in 0..CALLS {
+        phones.push(Phone::dial(&service, &format!("callId=c-{number}&to=6001")).await);
+    }
+    for number in 0..CALLS {
+        assert_eq!(next(&mut viewer, "started").await["call"]["callId"], format!("c-{number}"));
+    }
+    for phone in &phones {
+        phone.send(json!({"type": "stop"}));
+    }
+    let mut ended = BTreeSet::new();
+    while ended.len() < CALLS {
+        ended.insert(next(&mut viewer, "ended").await["call"]["callId"].to_string());
+    }
+    // It reads again: what is left of the old, and then the whole picture as it is now.
+    let mut read = Vec::new();
+    let caught_up = |read: &[u8]| {
+        let text = String::from_utf8_lossy(read).into_owned();
+        text.rsplit_once("\"type\":\"snapshot\"").is_some_and(|(before, last)| {
+            before.contains("\"type\":\"snapshot\"")
+                && last.contains("\"started\":400")
+                && last.contains("\"calls\":[]")
+        })
+    };
+    within(PATIENCE, "the second snapshot", async {
+        while !caught_up(&read) {
+            assert_ne!(frozen.read_buf(&mut read).await.unwrap(), 0, "it was closed");
+        }
+    })
+    .await;
+    let ended = String::from_utf8_lossy(&read).matches("\"type\":\"ended\"").count();
+    assert!(ended < CALLS, "it was never behind: {ended} ends");
 }

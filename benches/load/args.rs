@@ -43,6 +43,9 @@ pub struct Args {
     /// Interrupt every other answer
     #[arg(long)]
     pub barge: bool,
+    /// By turns nobody, so many operators and so many frozen ones watch the calls: what that costs the service
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=32))]
+    pub viewers: Option<u32>,
     /// Measure the service and the floor (a bare relay) in turn, so many pairs; 0: the service alone
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub pairs: u32,

@@ -25,6 +25,7 @@ mod rig;
 mod run;
 mod script;
 mod tls;
+mod viewers;
 
 use std::process::ExitCode;
 

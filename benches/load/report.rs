@@ -11,6 +11,7 @@ use crate::html;
 use crate::rig::process::Usage;
 use crate::rig::{Spread, Trouble, admin};
 use crate::run::{Bridge, Window};
+use crate::viewers::Costs;
 
 /// A generator whose ticks are later than this (p99) measured itself, in ms.
 const LATEST_MS: f64 = 10.0;
@@ -79,6 +80,8 @@ pub struct Figures {
     barges: u64,
     clears: u64,
     truncations: u64,
+    /// How many watched by turns, and what that cost.
+    pub viewers: Option<(u32, Costs)>,
 }
 
 impl Figures {
@@ -134,6 +137,7 @@ impl Figures {
             barges: count(&counts.barges),
             clears: count(&counts.clears),
             truncations: count(&counts.truncations),
+            viewers: None,
         }
     }
 
@@ -162,13 +166,22 @@ impl Figures {
             "completeness_percent": self.completeness, "appended_percent": self.appended,
             "starved_ms_per_s": self.starved, "dropped": self.dropped, "underruns": self.underruns, "turned_away": self.turned_away, "calls_ended": self.ended, "turns": self.turns, "answers": self.answers,
             "barges": self.barges, "clears": self.clears, "truncations": self.truncations,
+            "viewers": self.viewers.as_ref().and_then(|(count, costs)| {
+                let (_, reading, frozen) = costs.ratios()?;
+                Some(json!({"count": count, "cpu_ratio": reading, "cpu_ratio_frozen": frozen, "kib_per_s": costs.kib_per_s()}))
+            }),
             "generator": {"cpu_percent": self.own_cpu, "lateness_ms": self.lateness.json()},
         })
     }
 
     fn rows(&self) -> Vec<(&'static str, String)> {
         let percent = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2} %"));
-        vec![
+        let viewers = self.viewers.as_ref().and_then(|(count, costs)| {
+            let (nobody, reading, frozen) = costs.ratios()?;
+            let kib = costs.kib_per_s();
+            Some(format!("{count}: CPU x {reading:.3} ({kib:.0} KiB/s each), frozen x {frozen:.3}, nobody {nobody:.1} % of a core"))
+        });
+        let rows = vec![
             ("CPU per call", format!("{:.4} % of a core", self.cpu)),
             (
                 "memory",
@@ -195,7 +208,8 @@ impl Figures {
             ("failed calls", self.failures.len().to_string()),
             ("generator late", self.lateness.shown()),
             ("generator's CPU", format!("{:.1} % of a core", self.own_cpu)),
-        ]
+        ];
+        rows.into_iter().chain(viewers.map(|costs| ("operators who watch", costs))).collect()
     }
 }
 

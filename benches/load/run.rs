@@ -20,6 +20,7 @@ use crate::rig::process::{Process, Usage};
 use crate::rig::{Trouble, admin};
 use crate::script::{EVERY, REGISTERED, Sounds, TICK};
 use crate::tls::Certificate;
+use crate::viewers;
 
 /// What callers say is taken from the words of `trunkline demo`: a WAV file in PCMU with a plain head.
 const SPEECH: &[u8] = include_bytes!("../../src/cli/demo/hello_8k.wav");
@@ -177,8 +178,14 @@ fn measure(args: &Args, tls: Option<&Certificate>, which: Bridge, calls: u32) ->
         let title = format!("{} calls, {}", calls, which.name());
         thread::spawn(move || watch(&board, pid, (begin, from, until), &title))
     };
+    let viewers = running.admin.zip(args.viewers).map(|(admin, count)| {
+        let pid = running.pid;
+        thread::spawn(move || viewers::watch(admin, pid, count, (from, until)))
+    });
     let failures = place_calls(args, tls, calls, running.bridge, (begin, until), &board)?;
     let window = watch.join().map_err(|_| Trouble("the watch broke".to_owned()))?;
+    let broke = |_| Trouble("the viewers broke".to_owned());
+    let viewers = viewers.map(|viewers| viewers.join().map_err(broke)?).transpose()?;
     let metrics = match running.admin {
         Some(admin) => admin::get(admin, "/metrics")?,
         None => String::new(),
@@ -187,7 +194,9 @@ fn measure(args: &Args, tls: Option<&Certificate>, which: Bridge, calls: u32) ->
     if let (Some(process), Bridge::Service) = (running.process, which) {
         process.stop()?;
     }
-    Ok(Figures::new(which, calls, &board, base, window, &metrics, failures))
+    let mut figures = Figures::new(which, calls, &board, base, window, &metrics, failures);
+    figures.viewers = args.viewers.zip(viewers);
+    Ok(figures)
 }
 
 /// The measured time: what the bridge and this process had used at its edges.

@@ -22,8 +22,8 @@ pub(crate) use board::{CloseAll, LiveBoard};
 
 /// Most viewers at a time.
 const MAX_VIEWERS: usize = 32;
-/// Messages that may wait for a viewer.
-const MAX_WAITING: usize = 256;
+/// Messages that may wait for a viewer: a burst of changes. The board bounds their bytes.
+const MAILBOX: usize = 1_024;
 /// Nothing but pongs and closes is expected from a viewer.
 const MAX_FRAME: usize = 1_024;
 
@@ -84,7 +84,7 @@ enum Show {
 /// One operator's socket.
 struct Viewer {
     board: Addr<LiveBoard>,
-    /// Messages that the board sent and that are not yet handled here.
+    /// Bytes that the board sent and that are not yet handled here.
     waiting: Arc<AtomicUsize>,
     _seat: Seat,
 }
@@ -93,7 +93,7 @@ impl Actor for Viewer {
     type Context = ws::WebsocketContext<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAX_WAITING);
+        ctx.set_mailbox_capacity(MAILBOX);
         tell(&self.board, Join { to: ctx.address().recipient(), waiting: Arc::clone(&self.waiting) });
     }
 }
@@ -102,9 +102,11 @@ impl Handler<Show> for Viewer {
     type Result = ();
 
     fn handle(&mut self, show: Show, ctx: &mut Self::Context) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
         match show {
-            Show::Text(text) => ctx.text(text),
+            Show::Text(text) => {
+                self.waiting.fetch_sub(text.len(), Ordering::Relaxed);
+                ctx.text(text);
+            }
             Show::Closing => {
                 ctx.close(Some(ws::CloseCode::Away.into()));
                 ctx.stop();

@@ -12,15 +12,15 @@ use serde::Serialize;
 use trunkline_actors::registry::{Registry, Seen};
 use trunkline_call::{CallId, CallRecord, CallState, CallView};
 
-use super::{MAX_WAITING, Show};
+use super::Show;
 use crate::http::{Shared, health};
 use crate::telemetry;
 
 /// How often the registry is looked at.
 const TICK: Duration = Duration::from_millis(250);
 const TICKS_PER_SECOND: u32 = 4;
-/// Counters are large: so many may wait for a viewer, then it has to catch up.
-const MAX_COUNTERS: usize = 4;
+/// Bytes that may wait for a viewer; then it has to catch up. One message may be larger.
+const MAX_WAITING: usize = 256 << 10;
 /// A viewer that was behind gets the whole picture at most so often.
 const SNAPSHOT_PAUSE: u32 = 2 * TICKS_PER_SECOND;
 
@@ -30,7 +30,7 @@ const SNAPSHOT_PAUSE: u32 = 2 * TICKS_PER_SECOND;
 pub(super) struct Join {
     /// Where it is.
     pub(super) to: Recipient<Show>,
-    /// What it has not handled yet; the board adds, the viewer takes away.
+    /// Bytes that it has not handled yet; the board adds, the viewer takes away.
     pub(super) waiting: Arc<AtomicUsize>,
 }
 
@@ -61,14 +61,14 @@ impl Viewer {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Sends what fits; a viewer that has `limit` messages to handle has missed this one.
-    fn show(&mut self, text: &ByteString, limit: usize) {
+    /// Sends a message, unless too much waits already: then the viewer has missed it.
+    fn show(&mut self, text: &ByteString) {
         if self.behind {
             return;
         }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.waiting() > limit || self.to.try_send(Show::Text(text.clone())).is_err() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let before = self.waiting.fetch_add(text.len(), Ordering::Relaxed);
+        if before > MAX_WAITING || self.to.try_send(Show::Text(text.clone())).is_err() {
+            self.waiting.fetch_sub(text.len(), Ordering::Relaxed);
             self.behind = true;
         }
     }
@@ -95,7 +95,7 @@ impl LiveBoard {
         }
         let calls = self.shared.registry.calls();
         for news in self.watch.look(&self.shared.registry, &calls) {
-            self.show_all(&news, MAX_WAITING);
+            self.show_all(&news);
         }
         self.ticks = (self.ticks + 1) % TICKS_PER_SECOND;
         if self.ticks == 0 {
@@ -105,15 +105,15 @@ impl LiveBoard {
                 totals: TotalsView::of(&self.shared.registry, &calls),
                 calls: self.watch.counted(),
             };
-            self.show_all(&Said::Counters(counters), MAX_COUNTERS);
+            self.show_all(&Said::Counters(counters));
         }
         self.catch_up(&calls);
     }
 
-    fn show_all(&mut self, said: &Said, limit: usize) {
+    fn show_all(&mut self, said: &Said) {
         let text = write(said);
         for viewer in &mut self.viewers {
-            viewer.show(&text, limit);
+            viewer.show(&text);
         }
     }
 
@@ -133,7 +133,7 @@ impl LiveBoard {
         for viewer in waiting {
             viewer.behind = false;
             viewer.pause = SNAPSHOT_PAUSE;
-            viewer.show(&snapshot, MAX_WAITING);
+            viewer.show(&snapshot);
         }
     }
 }
