@@ -170,9 +170,10 @@ function mulaw(sample) {
   return ~(sign | (exponent << 4) | ((magnitude >> (exponent + 3)) & 0x0f)) & 0xff;
 }
 
-const tone = Array.from({ length: 50 }, (_, frame) =>
+/** A scale: beside its own echo a single tone may cancel out. */
+const scale = Array.from({ length: 50 }, (_, frame) =>
   Buffer.from(Array.from({ length: 160 }, (_, index) =>
-    mulaw(Math.round(10_000 * Math.sin((2 * Math.PI * 500 * (frame * 160 + index)) / 8_000))))));
+    mulaw(Math.round(10_000 * Math.sin((2 * Math.PI * (300 + 20 * frame) * index) / 8_000))))));
 
 /** A caller by `/ingest`. */
 export class Phone {
@@ -185,6 +186,7 @@ export class Phone {
       perMessageDeflate: false,
     });
     phone.over = new Promise((resolve) => { phone.socket.once('close', resolve); });
+    phone.over.then(() => clearInterval(phone.timer));
     await new Promise((resolve, reject) => {
       phone.socket.once('upgrade', () => { phone.acceptedAt = performance.now(); });
       phone.socket.once('open', resolve);
@@ -193,13 +195,13 @@ export class Phone {
     return phone;
   }
 
-  /** Goes on sending at the pace of speech: a tone, or silence. */
-  speak(frame = (number) => tone[number % tone.length]) {
+  /** Goes on sending at the pace of speech. */
+  speak() {
     const began = performance.now();
     let sent = 0;
     this.timer = setInterval(() => {
       if (this.socket.readyState !== WebSocket.OPEN) return;
-      for (; sent * FRAME_MS < performance.now() - began; sent += 1) this.socket.send(frame(sent));
+      for (; sent * FRAME_MS < performance.now() - began; sent += 1) this.socket.send(scale[sent % scale.length]);
     }, FRAME_MS);
   }
 

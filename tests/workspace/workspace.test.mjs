@@ -49,6 +49,8 @@ before(async () => {
 after(async () => {
   phones.forEach((phone) => phone.hangUp());
   await browser?.stop();
+  await service?.die();
+  await sim?.stop();
   api?.stop();
 });
 
@@ -186,7 +188,7 @@ describe('the workspace page', { concurrency: false }, () => {
     await shows('the model’s time', page.locator('.time'), /The model took [\d.]+ (ms|s) \(median of \d+ answers?\).*Trunkline added [\d.]+ ms/);
     await shows('the set-up', page.locator('.time'), /session was ready [\d.]+ (ms|s) after/);
     assert.equal(await page.locator('.plot .dot').count(), call.timeline.filter(({ kind, ms }) => kind === 'answer' && ms !== undefined).length);
-    for (const name of ['plot-up', 'plot-down']) assert.ok(await page.locator(`#${name}-desc`).textContent().then((text) => /-\d+ dBFS/.test(text)), name);
+    for (const name of ['plot-up', 'plot-down']) assert.match(await textOf(page.locator(`#${name}-desc`)), /^loudest -?\d+ dBFS$/);
     await page.getByText('The same as a table').click();
     assert.ok((await page.locator('.plots tbody tr').count()) > 3);
     const all = await page.locator('.timeline li').count();
@@ -257,8 +259,8 @@ describe('the workspace page', { concurrency: false }, () => {
 
     await page.getByRole('link', { name: 'Place a call' }).click();
     const failures = [
-      [{ status: 429, error: 'ThrottledClientException' }, /Nothing was dialled/],
       [{ status: 503, error: 'ServiceUnavailableException' }, /not known whether the telephone rings\. Look at the live calls before/],
+      [{ status: 429, error: 'ThrottledClientException' }, /Nothing was dialled/],
     ];
     for (const [reply, message] of failures) {
       await page.getByLabel('Number to call').fill(CALLED);
@@ -271,11 +273,10 @@ describe('the workspace page', { concurrency: false }, () => {
   });
 
   it('is worked by keyboard alone', async () => {
-    await go('#/');
+    await page.goto(service.url);
     const phone = await dial('c-keys', { from: CALLER, to: '6001' });
     phone.speak();
     await row('c-keys').waitFor();
-    await page.evaluate(() => document.activeElement.blur());
     const focused = () => page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.getAttribute('aria-label'));
     const seen = [];
     await until('the row', async () => {
@@ -374,9 +375,8 @@ describe('the workspace page', { concurrency: false }, () => {
     // The machine may be busy with other things: a page that froze would be far beyond this.
     assert.ok(tasks.reduce((sum, task) => sum + task, 0) < 5_000, `${tasks}`);
     await browser.shoot(page, 'busy');
-    await page.getByLabel('Filter calls', { exact: true }).fill('0200499');
     await page.getByLabel('Filter calls', { exact: true }).fill('c-many-499');
-    await shows('what the filter means', page.locator('#calls .summary'), /^1 of 500 calls$/);
+    await shows('what the filter means', page.locator('#calls .summary'), /^1 of 50\d calls$/);
     assert.equal(await page.locator('#calls tbody tr:visible').count(), 1);
     await page.getByLabel('Filter calls', { exact: true }).fill('');
     await Promise.all(crowd.map((phone) => phone.hangUp()));

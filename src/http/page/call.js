@@ -8,7 +8,7 @@ import { on } from './live.js';
 import { numbersButton, parties, watchNumbers } from './numbers.js';
 import { histogramRows, niceAbove, plot } from './plots.js';
 import { summarize } from './summary.js';
-import { answers, bargeIns, conversation, outages } from './talk.js';
+import { answers, bargeIns, conversation, outages, setupTime } from './talk.js';
 import { KINDS, MODEL, PLACES, STATES, clock, count, dateTime, latency, length, many, moment } from './words.js';
 
 const PAUSE_MS = 1_000;
@@ -197,6 +197,7 @@ function timeSection() {
         ['ours', 'Caller → model: Trunkline', upMs], ['model', 'The model’s answer', model],
         ['ours', 'Model → caller: Trunkline', downMs],
       ];
+      table.hidden = steps.every(([, , { p50 }]) => p50 === null);
       const scale = Math.max(...steps.map(([, , { p50 }]) => p50 ?? 0), 0.001);
       showList(shares, steps.map(([who, name, { p50, p95, p99 }]) => [who, name, latency(p50), latency(p95), latency(p99), (p50 ?? 0) / scale]),
         ([who, name, p50, p95, p99, share]) => h('tr', { 'data-who': who }, h('th', { scope: 'row' }, name),
@@ -209,11 +210,13 @@ function timeSection() {
   };
 }
 
-function timeSentences({ setupMs, link, bridge: { upMs, downMs }, model, histograms }) {
+function timeSentences(call) {
+  const { link, bridge: { upMs, downMs }, model, histograms } = call;
   const sentences = [];
+  const setupMs = setupTime(call);
   const { p50, p95 } = model.responseLatencyMs;
   const number = histograms.responseLatencyMs.reduce((sum, [, count]) => sum + count, 0);
-  if (setupMs !== null && setupMs !== undefined) {
+  if (setupMs !== null) {
     sentences.push(`The model’s session was ready ${latency(setupMs)} after the caller’s audio was there.`);
   }
   if (p50 !== null) {
@@ -275,23 +278,24 @@ const seriesPoints = ({ stepMs, fromMs = 0 }, values = []) => values.map((value,
 const db = (value) => (value <= -96 ? 'silence' : `${value} dB`);
 
 /** What each plot shows. */
-function strips({ timeline, series }) {
+function strips({ timeline, series, state }) {
+  const none = (what) => (state === 'ended' ? `no ${what}` : `no ${what} yet`);
   const waits = answers(timeline);
   const longest = Math.max(...waits.map(([, ms]) => ms), 0);
   const level = (title, values) => {
     const peak = Math.max(...(values ?? []), -96);
-    const desc = values?.length ? `loudest ${db(peak)}FS`.replace('silenceFS', 'silence') : 'nothing yet';
+    const desc = values?.length ? `loudest ${db(peak)}FS`.replace('silenceFS', 'silence') : none('audio');
     return { title, desc, min: FLOOR_DB, max: 0, words: db, shape: 'area', points: seriesPoints(series, values), stepMs: series.stepMs };
   };
   const queue = (title, values) => {
     const peak = Math.max(...(values ?? []), 0);
-    const desc = values?.length ? `at most ${latency(peak)}` : 'nothing yet';
-    const words = (value) => (value < 10_000 ? `${Math.round(value)} ms` : `${Math.round(value / 1_000)} s`);
+    const desc = values?.length ? `at most ${latency(peak)}` : none('audio');
+    const words = (value) => (value < 1_000 ? `${Math.round(value)} ms` : `${Number((value / 1_000).toFixed(1))} s`);
     return { title, desc, min: 0, max: niceAbove(Math.max(peak, 100)), words, shape: 'area', points: seriesPoints(series, values), stepMs: series.stepMs };
   };
   return {
     answers: {
-      title: 'How long each answer took', desc: waits.length > 0 ? `${many(waits.length, 'answer')}, the slowest ${latency(longest)}` : 'no answer yet',
+      title: 'How long each answer took', desc: waits.length > 0 ? `${many(waits.length, 'answer')}, the slowest ${latency(longest)}` : none('answer'),
       min: 0, max: niceAbove(Math.max(longest, 100)), words: (value) => (value === 0 ? '0' : latency(value).replace('.00', '')), shape: 'stems', points: waits,
     },
     up: level('Level of the caller', series.upDb),

@@ -92,6 +92,13 @@ export function outages(timeline, nowMs) {
   return spans;
 }
 
+/** How long the model's session took, from the caller's audio on; null while there is none. */
+export function setupTime({ setupMs, timeline }) {
+  const at = (kind, text) => timeline.find((entry) => entry.kind === kind && entry.text === text)?.atMs;
+  const [attached, ready] = [at('link', 'attached'), at('session', 'ready')];
+  return setupMs ?? (attached === undefined || ready === undefined ? null : Math.max(0, ready - attached));
+}
+
 /** Each answer's latency: `[atMs, ms]`. */
 export const answers = (timeline) =>
   timeline.filter(({ kind, ms }) => kind === 'answer' && ms !== undefined).map(({ atMs, ms }) => [atMs, ms]);

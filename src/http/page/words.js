@@ -30,7 +30,7 @@ export const moment = (ms) => `${clock(ms)}.${Math.floor((Math.max(0, ms) % 1_00
 /** A length in a sentence: "3 min 12 s". */
 export function length(ms) {
   if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`;
-  const seconds = Math.round(ms / 1_000);
+  const seconds = Math.floor(ms / 1_000);
   const parts = [[Math.floor(seconds / 3_600), 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']];
   return parts.filter(([number]) => number > 0).slice(0, 2).map(([number, unit]) => `${number} ${unit}`).join(' ');
 }
