@@ -70,7 +70,8 @@ export class Browser {
     for (const [size, viewport] of Object.entries(SIZES)) {
       await page.setViewportSize(viewport);
       for (const colorScheme of SCHEMES) {
-        await page.emulateMedia({ colorScheme });
+        // Colours change at once, not over some frames.
+        await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
         await page.screenshot({ path: join(this.shots, `${name}-${size}-${colorScheme}.png`), fullPage });
       }
       const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
@@ -80,7 +81,7 @@ export class Browser {
     const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
     assert.ok(over <= 0, `${name} at 360 px is ${over} px too wide`);
     await page.setViewportSize(SIZES.desktop);
-    await page.emulateMedia({ colorScheme: 'light' });
+    await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'no-preference' });
   }
 
   /** Serious violations that axe finds on a page (of a context with `bypassCSP`), in both schemes. */

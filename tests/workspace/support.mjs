@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -180,6 +180,7 @@ export class Phone {
   /** Calls; `acceptedAt` is when the upgrade was accepted. */
   static async dial(service, id, query = {}) {
     const phone = new Phone();
+    phone.isQuiet = false;
     const all = new URLSearchParams({ callId: id, ...query });
     phone.socket = new WebSocket(`ws://${service.media}/ingest?${all}`, {
       headers: { authorization: `Bearer ${SECRETS.ingest}` },
@@ -195,13 +196,13 @@ export class Phone {
     return phone;
   }
 
-  /** Goes on sending at the pace of speech. */
+  /** Goes on sending at the pace of speech: a scale, or silence while `isQuiet`. */
   speak() {
     const began = performance.now();
     let sent = 0;
     this.timer = setInterval(() => {
       if (this.socket.readyState !== WebSocket.OPEN) return;
-      for (; sent * FRAME_MS < performance.now() - began; sent += 1) this.socket.send(scale[sent % scale.length]);
+      for (; sent * FRAME_MS < performance.now() - began; sent += 1) this.socket.send(this.isQuiet ? SILENCE : scale[sent % scale.length]);
     }, FRAME_MS);
   }
 
@@ -251,6 +252,3 @@ export async function startChime() {
     },
   };
 }
-
-/** Writes a file of results. */
-export const writeResult = (folder, name, text) => writeFileSync(join(folder, name), text);

@@ -190,13 +190,37 @@ describe('the workspace page', { concurrency: false }, () => {
     assert.equal(await page.locator('.plot .dot').count(), call.timeline.filter(({ kind, ms }) => kind === 'answer' && ms !== undefined).length);
     for (const name of ['plot-up', 'plot-down']) assert.match(await textOf(page.locator(`#${name}-desc`)), /^loudest -?\d+ dBFS$/);
     await page.getByText('The same as a table').click();
-    assert.ok((await page.locator('.plots tbody tr').count()) > 3);
+    await until('the table', async () => (await page.locator('.plots tbody tr').count()) > 3);
     const all = await page.locator('.timeline li').count();
     await page.locator('.chip', { hasText: 'Speech' }).locator('input').uncheck();
     assert.equal(await page.locator('.timeline li').count(), all - said('speech').length);
     const ids = await page.locator('.ids code').allTextContents();
     assert.ok(ids.includes('c-spoken') && ids.includes(call.model.sessionId), ids);
     await browser.shoot(page, 'call', { fullPage: true });
+  });
+
+  it('shows a barge-in with what was heard, and what strangers send as the text that it is', async () => {
+    const markup = '<img src=x onerror="document.title=1">';
+    const phone = await dial('c-barge', { from: `${markup}4711`, to: CALLED, smaTransactionId: markup });
+    phone.speak();
+    await go('#/calls/c-barge');
+    await shows('the caller speaks', page.locator('.talk'), /is speaking …/);
+    await sleep(1_500);
+    phone.isQuiet = true;
+    await shows('the answer', page.locator('.talk'), /answered after/);
+    await sleep(700);
+    phone.isQuiet = false;
+    await shows('the barge-in', page.locator('.talk [data-who=cut]'), /The caller cut in: [\d.]+ s of the answer were heard\./);
+    const { timeline } = await service.call('c-barge');
+    const { ms } = timeline.find(({ kind }) => kind === 'barge_in');
+    assert.ok((await textOf(page.locator('.talk [data-who=cut]'))).includes(`${(ms / 1_000).toFixed(1)} s`), `${ms}`);
+    await page.getByRole('button', { name: 'Show numbers' }).last().click();
+    await shows('the number', page.locator('.call h1'), /4711/);
+    assert.ok((await page.locator('.call').evaluate((element) => element.textContent)).includes(markup));
+    assert.equal(await page.locator('main img').count(), 0);
+    await page.getByRole('button', { name: 'Hide numbers' }).last().click();
+    await phone.hangUp();
+    await shows('the end', page.locator('.happened'), /caller hung up.*interrupted the model once/);
   });
 
   it('follows a call whose model dies, and says why it ended', async () => {

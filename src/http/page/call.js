@@ -296,7 +296,7 @@ function strips({ timeline, series, state }) {
   return {
     answers: {
       title: 'How long each answer took', desc: waits.length > 0 ? `${many(waits.length, 'answer')}, the slowest ${latency(longest)}` : none('answer'),
-      min: 0, max: niceAbove(Math.max(longest, 100)), words: (value) => (value === 0 ? '0' : latency(value).replace('.00', '')), shape: 'stems', points: waits,
+      min: 0, max: niceAbove(Math.max(longest, 100)), words: (value) => latency(value).replace('.00', ''), shape: 'stems', points: waits,
     },
     up: level('Level of the caller', series.upDb),
     down: level('Level of what the caller was sent', series.downDb),

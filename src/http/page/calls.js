@@ -164,7 +164,8 @@ export function setUpCalls() {
   on('started', (call) => {
     update(call);
     arrange();
-    announce(`A call started${call.to ? ` to ${call.to}` : ''}.`);
+    const who = parties(call);
+    announce(who ? `A call started: ${who}.` : 'A call started.');
   });
   on('changed', update);
   on('ended', (call) => {

@@ -119,16 +119,23 @@ export function setUpHistory() {
     sift();
   });
   on('ended', (call) => {
-    if (!isOpen || known.has(call.callId)) return;
-    const row = make(call);
-    rows.unshift(row);
-    body.prepend(row.element);
-    sift();
+    if (isOpen && prepend(call)) sift();
   });
-  // What ended while nobody told us.
-  on('snapshot', () => {
-    if (!isOpen || isLoading) return;
-    reset();
-    loadMore();
-  });
+  on('snapshot', catchUp);
+}
+
+function prepend(call) {
+  if (known.has(call.callId)) return false;
+  const row = make(call);
+  rows.unshift(row);
+  body.prepend(row.element);
+  return true;
+}
+
+/** Takes in what ended while nobody told us. */
+async function catchUp() {
+  if (!isOpen || isLoading) return;
+  const { calls } = await api(`/admin/calls?state=ended&limit=${PAGE}`).catch(() => ({ calls: [] }));
+  calls.reverse().forEach(prepend);
+  sift();
 }

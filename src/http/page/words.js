@@ -11,6 +11,7 @@ export const many = (number, word, plural = `${word}s`) => `${count(number)} ${n
 /** A latency: "0.21 ms", "640 ms", "1.9 s". */
 export function latency(ms) {
   if (ms === null || ms === undefined) return '–';
+  if (ms === 0) return '0 ms';
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
