@@ -128,7 +128,13 @@ export class Service {
   /** An answer of the admin listener, by its token. */
   async ask(path, method = 'GET') {
     const response = await fetch(this.url + path, { method, headers: { authorization: `Bearer ${SECRETS.admin}` } });
-    return response.json();
+    return response.json().catch(() => ({}));
+  }
+
+  /** A viewer of `/admin/live`. */
+  watch() {
+    return new WebSocket(`ws://${this.process.admin}/admin/live`, { headers: { authorization: `Bearer ${SECRETS.admin}` } })
+      .on('error', () => {});
   }
 
   call(id) {

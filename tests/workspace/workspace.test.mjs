@@ -357,7 +357,7 @@ describe('the workspace page', { concurrency: false }, () => {
     assert.deepEqual(found, []);
     await own.context().close();
     await phone.hangUp();
-    assert.deepEqual(browser.takeComplaints(REFUSED, /status of 404/), []);
+    assert.deepEqual(browser.takeComplaints(REFUSED, /status of 404.*\/admin\/(calls\/nobody|log)/), []);
   });
 
   it('stays quick with 500 calls', async () => {
@@ -411,8 +411,45 @@ describe('the workspace page', { concurrency: false }, () => {
     await shows('older calls', page.locator('#history .summary'), /^1[12] of 5\d\d calls$/);
   });
 
-  it('drains the service, after it has asked', async () => {
+  it('says so when too many watch, and goes to the login when its session is over', async () => {
+    const seats = Array.from({ length: 32 }, () => service.watch());
+    await until('every seat is taken', async () => seats.filter((seat) => seat.readyState > 0).length === 32);
+    const own = await browser.page({ storageState: await page.context().storageState() });
+    await own.goto(service.url);
+    await shows('why', own.locator('#lost'), /32 operators are watching already/);
+    // All that needs no socket works.
+    await own.evaluate(() => { location.hash = '#/history'; });
+    await own.locator('#history tbody tr').first().waitFor();
+    seats.forEach((seat) => seat.close());
+    await shows('the live socket', own.locator('#link'), /^Connected$/);
+    await own.context().clearCookies();
+    await own.evaluate(() => { location.hash = '#/calls/c-spoken'; });
+    await own.getByLabel('Admin token').waitFor();
+    await own.context().close();
+    assert.deepEqual(browser.takeComplaints(REFUSED, /status of 503/, /WebSocket connection to .* failed/), []);
+  });
+
+  it('changes what the log holds', async (test) => {
     await go('#/service');
+    if (!(await service.ask('/admin/log')).filter) {
+      test.skip('this service has no /admin/log');
+      await sleep(300);
+      browser.takeComplaints();
+      return;
+    }
+    const set = page.getByRole('button', { name: 'Set the filter' });
+    await page.locator('#filter').fill('warn,trunkline=debug');
+    await set.click();
+    await shows('it is done', page.locator('#log .message'), /from now on/);
+    assert.equal((await service.ask('/admin/log')).filter, 'warn,trunkline=debug');
+    await page.locator('#filter').fill('trunkline=loud');
+    await set.click();
+    await until('it is refused', async () => (await page.locator('#log .message').getAttribute('data-kind')) === 'error');
+    assert.deepEqual(browser.takeComplaints(/status of 400/), []);
+  });
+
+  it('drains the service, after it has asked', async () => {
+    await go('#/');
     await page.getByRole('button', { name: 'Drain …' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Drain' }).click();
     // Calls that only rang keep it from ending at once, or it is gone already.
