@@ -16,11 +16,11 @@ assert.ok(BINARY, 'TRUNKLINE_BINARY names the built service');
 export const PATIENCE_MS = 20_000;
 /** What no page may show, beside telephone numbers. */
 export const SECRETS = {
-  admin: 'sEcret-admin-5481',
-  ingest: 'sEcret-ingest-6612',
-  key: 'sEcret-model-7093',
-  webhook: 'sEcret-webhook-8824',
-  aws: 'sEcret-aws-9155',
+  admin: 'sEcret-5481',
+  ingest: 'sEcret-6612',
+  key: 'sEcret-7093',
+  webhook: 'sEcret-8824',
+  aws: 'sEcret-9155',
 };
 export const APPLICATION = '2f9d7c1a-6f3e-4b7d-9c55-7a1e3f0b8d21';
 export const OWN_NUMBER = '+15550199002';
