@@ -24,8 +24,15 @@ export class Browser {
     browser.context = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), 'trunkline-chromium-')), {
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
       viewport: SIZES.desktop,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-        '--disable-component-update', '--disable-sync'],
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
     });
     browser.browser = browser.context.browser();
     return browser;
@@ -43,13 +50,16 @@ export class Browser {
       });
     });
     page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) this.complaints.push(`${message.text()} (${message.location().url})`);
+      if (['error', 'warning'].includes(message.type()))
+        this.complaints.push(`${message.text()} (${message.location().url})`);
     });
     page.on('pageerror', (error) => this.complaints.push(`thrown: ${error.stack}`));
     page.on('response', (response) => this.reading.push(this.read(response)));
-    page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => {
-      if (typeof payload === 'string') this.heard.push({ url: socket.url(), text: payload });
-    }));
+    page.on('websocket', (socket) =>
+      socket.on('framereceived', ({ payload }) => {
+        if (typeof payload === 'string') this.heard.push({ url: socket.url(), text: payload });
+      }),
+    );
     return page;
   }
 
@@ -93,7 +103,8 @@ export class Browser {
       const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
       for (const { id, impact, nodes } of violations) {
         const where = nodes.map(({ target, failureSummary }) => `${target.join(' ')}: ${failureSummary}`).slice(0, 3);
-        if (['serious', 'critical'].includes(impact)) found.push(`${colorScheme}, ${impact}: ${id}\n  ${where.join('\n  ')}`);
+        if (['serious', 'critical'].includes(impact))
+          found.push(`${colorScheme}, ${impact}: ${id}\n  ${where.join('\n  ')}`);
       }
     }
     return found;

@@ -25,7 +25,10 @@ export const SECRETS = {
 export const APPLICATION = '2f9d7c1a-6f3e-4b7d-9c55-7a1e3f0b8d21';
 export const OWN_NUMBER = '+15550199002';
 
-export const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+export const sleep = (ms) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 
 /** Waits until `look` gives something, and gives that. */
 export async function until(what, look, patience = PATIENCE_MS) {
@@ -40,17 +43,31 @@ export async function until(what, look, patience = PATIENCE_MS) {
 
 const children = new Set();
 // A test run that dies leaves nobody behind.
-process.on('exit', () => { for (const child of children) child.kill('SIGKILL'); });
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
 
 /** A command of the binary, with the addresses that it printed. */
 async function start(args, env, names) {
   const clean = Object.entries(process.env).filter(([name]) => !/^(TRUNKLINE|AWS)_/.test(name));
   const cwd = mkdtempSync(join(tmpdir(), 'trunkline-workspace-'));
-  const child = spawn(BINARY, args, { cwd, env: { ...Object.fromEntries(clean), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(BINARY, args, {
+    cwd,
+    env: { ...Object.fromEntries(clean), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   children.add(child);
-  const process_ = { child, log: '', exit: new Promise((resolve) => { child.once('exit', resolve); }) };
+  const process_ = {
+    child,
+    log: '',
+    exit: new Promise((resolve) => {
+      child.once('exit', resolve);
+    }),
+  };
   process_.exit.then(() => children.delete(child));
-  child.stderr.setEncoding('utf8').on('data', (text) => { process_.log += text; });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    process_.log += text;
+  });
   const found = {};
   createInterface({ input: child.stdout }).on('line', (line) => {
     const [word, name, address] = line.split(' ');
@@ -133,8 +150,9 @@ export class Service {
 
   /** A viewer of `/admin/live`. */
   watch() {
-    return new WebSocket(`ws://${this.process.admin}/admin/live`, { headers: { authorization: `Bearer ${SECRETS.admin}` } })
-      .on('error', () => {});
+    return new WebSocket(`ws://${this.process.admin}/admin/live`, {
+      headers: { authorization: `Bearer ${SECRETS.admin}` },
+    }).on('error', () => {});
   }
 
   call(id) {
@@ -151,11 +169,15 @@ export class Service {
   /** Has `trunkline call` speak its sentence to the model and hear the answer. Gives its end. */
   telephone(id, query) {
     const env = { ...process.env, TRUNKLINE_SECRET: SECRETS.ingest };
-    const child = spawn(BINARY, ['call', `ws://${this.media}/ingest?${new URLSearchParams(query)}`, '--call-id', id],
-      { env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(BINARY, ['call', `ws://${this.media}/ingest?${new URLSearchParams(query)}`, '--call-id', id], {
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     children.add(child);
     let log = '';
-    child.stderr.setEncoding('utf8').on('data', (text) => { log += text; });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      log += text;
+    });
     return new Promise((resolve) => {
       child.once('exit', (code) => {
         children.delete(child);
@@ -178,8 +200,12 @@ function mulaw(sample) {
 
 /** A scale: beside its own echo a single tone may cancel out. */
 const scale = Array.from({ length: 50 }, (_, frame) =>
-  Buffer.from(Array.from({ length: 160 }, (_, index) =>
-    mulaw(Math.round(10_000 * Math.sin((2 * Math.PI * (300 + 20 * frame) * index) / 8_000))))));
+  Buffer.from(
+    Array.from({ length: 160 }, (_, index) =>
+      mulaw(Math.round(10_000 * Math.sin((2 * Math.PI * (300 + 20 * frame) * index) / 8_000))),
+    ),
+  ),
+);
 
 /** A caller by `/ingest`. */
 export class Phone {
@@ -192,10 +218,14 @@ export class Phone {
       headers: { authorization: `Bearer ${SECRETS.ingest}` },
       perMessageDeflate: false,
     });
-    phone.over = new Promise((resolve) => { phone.socket.once('close', resolve); });
+    phone.over = new Promise((resolve) => {
+      phone.socket.once('close', resolve);
+    });
     phone.over.then(() => clearInterval(phone.timer));
     await new Promise((resolve, reject) => {
-      phone.socket.once('upgrade', () => { phone.acceptedAt = performance.now(); });
+      phone.socket.once('upgrade', () => {
+        phone.acceptedAt = performance.now();
+      });
       phone.socket.once('open', resolve);
       phone.socket.once('error', reject);
     });
@@ -208,7 +238,8 @@ export class Phone {
     let sent = 0;
     this.timer = setInterval(() => {
       if (this.socket.readyState !== WebSocket.OPEN) return;
-      for (; sent * FRAME_MS < performance.now() - began; sent += 1) this.socket.send(this.isQuiet ? SILENCE : scale[sent % scale.length]);
+      for (; sent * FRAME_MS < performance.now() - began; sent += 1)
+        this.socket.send(this.isQuiet ? SILENCE : scale[sent % scale.length]);
     }, FRAME_MS);
   }
 
@@ -233,7 +264,9 @@ export async function startChime() {
   let made = 0;
   const server = createServer((request, response) => {
     let body = '';
-    request.setEncoding('utf8').on('data', (text) => { body += text; });
+    request.setEncoding('utf8').on('data', (text) => {
+      body += text;
+    });
     request.on('end', () => {
       asked.push({ path: request.url, body: body ? JSON.parse(body) : null });
       const { status = 201, error, hang } = replies.shift() ?? {};
@@ -242,11 +275,16 @@ export async function startChime() {
       const taken = request.url.endsWith('/calls')
         ? { SipMediaApplicationCall: { TransactionId: `7d3b0c9e-0000-4000-8000-${String(made).padStart(12, '0')}` } }
         : { SipMediaApplicationCall: { TransactionId: request.url.split('/').at(-1) } };
-      response.writeHead(status, { 'content-type': 'application/json', ...(error ? { 'x-amzn-errortype': error } : {}) });
+      response.writeHead(status, {
+        'content-type': 'application/json',
+        ...(error ? { 'x-amzn-errortype': error } : {}),
+      });
       response.end(JSON.stringify(error ? { Code: error, Message: 'no' } : taken));
     });
   });
-  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  await new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     asked,

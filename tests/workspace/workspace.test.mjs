@@ -29,8 +29,12 @@ async function dial(id, query) {
 const row = (id) => page.locator(`#calls tr[data-id="${id}"]`);
 const cell = (id, name) => row(id).locator(`.c-${name}`);
 const textOf = (locator) => locator.textContent();
-const go = (hash) => page.evaluate((hash) => { location.hash = hash; }, hash);
-const shows = (what, locator, pattern) => until(what, async () => pattern.test(await locator.textContent().catch(() => '')));
+const go = (hash) =>
+  page.evaluate((hash) => {
+    location.hash = hash;
+  }, hash);
+const shows = (what, locator, pattern) =>
+  until(what, async () => pattern.test(await locator.textContent().catch(() => '')));
 
 async function logIn(page, token = SECRETS.admin) {
   await page.getByLabel('Admin token').fill(token);
@@ -91,7 +95,9 @@ describe('the workspace page', { concurrency: false }, () => {
       bytes += encodedDataLength;
       parts += 1;
     });
-    devtools.on('Network.webSocketFrameReceived', ({ response }) => { bytes += response.payloadData.length; });
+    devtools.on('Network.webSocketFrameReceived', ({ response }) => {
+      bytes += response.payloadData.length;
+    });
     await own.goto(service.url);
     await shows('the live socket', own.locator('#link'), /^Connected$/);
     await own.close();
@@ -102,8 +108,13 @@ describe('the workspace page', { concurrency: false }, () => {
   it('says that all is well, and that nobody is on the line', async () => {
     await shows('health', page.locator('#health .verdict'), /All is well/);
     const checks = await page.locator('#health li').allTextContents();
-    assert.deepEqual(checks, ['Speech model answers', 'Call events not set up', 'SIP media application answers',
-      'New calls taken', 'Capacity free']);
+    assert.deepEqual(checks, [
+      'Speech model answers',
+      'Call events not set up',
+      'SIP media application answers',
+      'New calls taken',
+      'Capacity free',
+    ]);
     await page.getByText('Nobody is on the line').waitFor();
     await browser.shoot(page, 'empty');
   });
@@ -155,11 +166,15 @@ describe('the workspace page', { concurrency: false }, () => {
 
   it('hangs up, after it has asked', async () => {
     await go('#/');
-    await row('c-1').getByRole('button', { name: /Hang up/ }).click();
+    await row('c-1')
+      .getByRole('button', { name: /Hang up/ })
+      .click();
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
     await sleep(300);
     assert.equal((await service.call('c-1')).endReason, null);
-    await row('c-1').getByRole('button', { name: /Hang up/ }).click();
+    await row('c-1')
+      .getByRole('button', { name: /Hang up/ })
+      .click();
     await page.getByRole('dialog').getByRole('button', { name: 'Hang up' }).click();
     await row('c-1').waitFor({ state: 'detached' });
     assert.equal((await service.ended('c-1')).endReason, 'operator_hangup');
@@ -178,17 +193,32 @@ describe('the workspace page', { concurrency: false }, () => {
     const call = await service.call('c-spoken');
     const said = (kind) => call.timeline.filter((entry) => entry.kind === kind).map(({ text }) => text);
     const talk = page.locator('.talk li');
-    const spoken = await talk.evaluateAll((items) => items.map((item) => [item.dataset.who, item.querySelector('.words').firstChild.textContent]));
+    const spoken = await talk.evaluateAll((items) =>
+      items.map((item) => [item.dataset.who, item.querySelector('.words').firstChild.textContent]),
+    );
     assert.ok(said('model').length > 0 && said('caller').length > 0, JSON.stringify(call.timeline));
     for (const who of ['caller', 'model']) {
-      assert.deepEqual(spoken.filter(([speaker, words]) => speaker === who && !words.includes('nobody wrote')).map(([, words]) => words), said(who));
+      assert.deepEqual(
+        spoken
+          .filter(([speaker, words]) => speaker === who && !words.includes('nobody wrote'))
+          .map(([, words]) => words),
+        said(who),
+      );
     }
     // In the order of speech, though the caller's words are written down later.
     assert.equal(spoken[0][0], 'caller');
-    await shows('the model’s time', page.locator('.time'), /The model took [\d.]+ (ms|s) \(median of \d+ answers?\).*Trunkline added [\d.]+ ms/);
+    await shows(
+      'the model’s time',
+      page.locator('.time'),
+      /The model took [\d.]+ (ms|s) \(median of \d+ answers?\).*Trunkline added [\d.]+ ms/,
+    );
     await shows('the set-up', page.locator('.time'), /session was ready [\d.]+ (ms|s) after/);
-    assert.equal(await page.locator('.plot .dot').count(), call.timeline.filter(({ kind, ms }) => kind === 'answer' && ms !== undefined).length);
-    for (const name of ['plot-up', 'plot-down']) assert.match(await textOf(page.locator(`#${name}-desc`)), /^loudest -?\d+ dBFS$/);
+    assert.equal(
+      await page.locator('.plot .dot').count(),
+      call.timeline.filter(({ kind, ms }) => kind === 'answer' && ms !== undefined).length,
+    );
+    for (const name of ['plot-up', 'plot-down'])
+      assert.match(await textOf(page.locator(`#${name}-desc`)), /^loudest -?\d+ dBFS$/);
     await page.getByText('The same as a table').click();
     await until('the table', async () => (await page.locator('.plots tbody tr').count()) > 3);
     const all = await page.locator('.timeline li').count();
@@ -210,7 +240,11 @@ describe('the workspace page', { concurrency: false }, () => {
     await shows('the answer', page.locator('.talk'), /answered after/);
     await sleep(700);
     phone.isQuiet = false;
-    await shows('the barge-in', page.locator('.talk [data-who=cut]'), /The caller cut in: [\d.]+ s of the answer were heard\./);
+    await shows(
+      'the barge-in',
+      page.locator('.talk [data-who=cut]'),
+      /The caller cut in: [\d.]+ s of the answer were heard\./,
+    );
     const { timeline } = await service.call('c-barge');
     const { ms } = timeline.find(({ kind }) => kind === 'barge_in');
     assert.ok((await textOf(page.locator('.talk [data-who=cut]'))).includes(`${(ms / 1_000).toFixed(1)} s`), `${ms}`);
@@ -228,7 +262,9 @@ describe('the workspace page', { concurrency: false }, () => {
     const other = await Service.start(broken, api, { TRUNKLINE__FALLBACK__MAX_DURATION: '7s' });
     const phone = await Phone.dial(other, 'c-lost', { from: CALLER, to: CALLED });
     phone.speak();
-    await Promise.all(Array.from({ length: 5 }, (_, index) => Phone.dial(other, `c-lost-${index}`, { from: CALLER, to: CALLED })));
+    await Promise.all(
+      Array.from({ length: 5 }, (_, index) => Phone.dial(other, `c-lost-${index}`, { from: CALLER, to: CALLED })),
+    );
     const own = await browser.page({});
     await own.goto(other.url);
     await logIn(own);
@@ -240,8 +276,11 @@ describe('the workspace page', { concurrency: false }, () => {
     await browser.shoot(own, 'broken');
     await line.getByRole('link').click();
     await shows('a prompt', own.locator('.talk [data-who=prompt]').first(), /One moment, please\./);
-    await shows('the goodbye and the verdict', own.locator('.happened'),
-      /Ended after .* s: the speech model was lost and did not come back\..*failed, not the line/);
+    await shows(
+      'the goodbye and the verdict',
+      own.locator('.happened'),
+      /Ended after .* s: the speech model was lost and did not come back\..*failed, not the line/,
+    );
     await shows('why', own.locator('.talk'), /The model is away.*One moment, please\..*did not come back/);
     await browser.shoot(own, 'call-lost', { fullPage: true });
 
@@ -249,7 +288,11 @@ describe('the workspace page', { concurrency: false }, () => {
     await own.goto(`${other.url}/#/`);
     await shows('the live socket', own.locator('#link'), /^Connected$/);
     await other.die();
-    await shows('the loss', own.locator('#lost'), /Not connected to the service, trying again\. .*What you see is from/);
+    await shows(
+      'the loss',
+      own.locator('#lost'),
+      /Not connected to the service, trying again\. .*What you see is from/,
+    );
     await browser.shoot(own, 'gone');
     await other.restart();
     await shows('the return', own.locator('#link'), /^Connected$/);
@@ -257,7 +300,11 @@ describe('the workspace page', { concurrency: false }, () => {
     await own.context().close();
     await other.die();
     await broken.stop();
-    const refused = [/ERR_CONNECTION_REFUSED/, /WebSocket connection to .* failed/, /ERR_(EMPTY_RESPONSE|CONNECTION_RESET)/];
+    const refused = [
+      /ERR_CONNECTION_REFUSED/,
+      /WebSocket connection to .* failed/,
+      /ERR_(EMPTY_RESPONSE|CONNECTION_RESET)/,
+    ];
     assert.deepEqual(browser.takeComplaints(REFUSED, ...refused), []);
   });
 
@@ -283,7 +330,10 @@ describe('the workspace page', { concurrency: false }, () => {
 
     await page.getByRole('link', { name: 'Place a call' }).click();
     const failures = [
-      [{ status: 503, error: 'ServiceUnavailableException' }, /not known whether the telephone rings\. Look at the live calls before/],
+      [
+        { status: 503, error: 'ServiceUnavailableException' },
+        /not known whether the telephone rings\. Look at the live calls before/,
+      ],
       [{ status: 429, error: 'ThrottledClientException' }, /Nothing was dialled/],
     ];
     for (const [reply, message] of failures) {
@@ -301,7 +351,10 @@ describe('the workspace page', { concurrency: false }, () => {
     const phone = await dial('c-keys', { from: CALLER, to: '6001' });
     phone.speak();
     await row('c-keys').waitFor();
-    const focused = () => page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.getAttribute('aria-label'));
+    const focused = () =>
+      page.evaluate(
+        () => document.activeElement.textContent.trim() || document.activeElement.getAttribute('aria-label'),
+      );
     const seen = [];
     await until('the row', async () => {
       await page.keyboard.press('Tab');
@@ -309,11 +362,15 @@ describe('the workspace page', { concurrency: false }, () => {
       return seen.at(-1) === '…0001 → …6001';
     });
     assert.equal(seen[0], 'To the content');
-    for (const name of ['Calls', 'History', 'Place a call', 'Service', 'Log out', 'Drain …', 'Filter calls']) assert.ok(seen.includes(name), `${name}: ${seen}`);
+    for (const name of ['Calls', 'History', 'Place a call', 'Service', 'Log out', 'Drain …', 'Filter calls'])
+      assert.ok(seen.includes(name), `${name}: ${seen}`);
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/calls\/c-keys$/);
     // Where the focus is, a screen reader reads on.
-    await until('the heading has the focus', async () => (await page.evaluate(() => document.activeElement.tagName)) === 'H1');
+    await until(
+      'the heading has the focus',
+      async () => (await page.evaluate(() => document.activeElement.tagName)) === 'H1',
+    );
     await until('hang up', async () => {
       await page.keyboard.press('Tab');
       return (await focused()) === 'Hang up';
@@ -342,12 +399,16 @@ describe('the workspace page', { concurrency: false }, () => {
     const found = [];
     await own.goto(service.url);
     for (const [name, [hash, wanted]] of Object.entries(views)) {
-      await own.evaluate((hash) => { location.hash = hash; }, hash);
+      await own.evaluate((hash) => {
+        location.hash = hash;
+      }, hash);
       await own.locator(wanted).first().waitFor();
       if (name === 'place') await own.getByRole('button', { name: 'Place the call' }).click();
       found.push(...(await browser.violations(own)).map((text) => `${name}: ${text}`));
     }
-    await own.evaluate(() => { location.hash = '#/calls/c-axe'; });
+    await own.evaluate(() => {
+      location.hash = '#/calls/c-axe';
+    });
     await own.locator('.call').getByRole('button', { name: 'Hang up' }).click();
     found.push(...(await browser.violations(own)).map((text) => `confirm: ${text}`));
     await own.context().clearCookies();
@@ -364,8 +425,16 @@ describe('the workspace page', { concurrency: false }, () => {
     await go('#/');
     const crowd = [];
     for (let group = 0; group < 20; group += 1) {
-      crowd.push(...await Promise.all(Array.from({ length: 25 }, (_, index) =>
-        dial(`c-many-${group * 25 + index}`, { from: `+1555020${String(group * 25 + index).padStart(4, '0')}`, to: '6001' }))));
+      crowd.push(
+        ...(await Promise.all(
+          Array.from({ length: 25 }, (_, index) =>
+            dial(`c-many-${group * 25 + index}`, {
+              from: `+1555020${String(group * 25 + index).padStart(4, '0')}`,
+              to: '6001',
+            }),
+          ),
+        )),
+      );
     }
     crowd.forEach((phone, index) => phone.idle(index * 2));
     await until('500 rows', async () => (await page.locator('#calls tbody tr').count()) >= 500);
@@ -373,7 +442,9 @@ describe('the workspace page', { concurrency: false }, () => {
     await page.evaluate(() => {
       window.tasks = [];
       window.frames = 0;
-      new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
+      new PerformanceObserver((list) =>
+        window.tasks.push(...list.getEntries().map(({ duration }) => duration)),
+      ).observe({ type: 'longtask' });
       const count = () => {
         window.frames += 1;
         requestAnimationFrame(count);
@@ -395,7 +466,9 @@ describe('the workspace page', { concurrency: false }, () => {
     }
     const { tasks, frames } = await page.evaluate(() => ({ tasks: window.tasks, frames: window.frames }));
     const longest = Math.round(Math.max(0, ...tasks));
-    console.log(`500 calls, 20 s: ${tasks.length} long tasks (over 50 ms), the longest ${longest} ms; ${Math.round(frames / 20)} frames a second`);
+    console.log(
+      `500 calls, 20 s: ${tasks.length} long tasks (over 50 ms), the longest ${longest} ms; ${Math.round(frames / 20)} frames a second`,
+    );
     // The machine may be busy with other things: a page that froze would be far beyond this.
     assert.ok(tasks.reduce((sum, task) => sum + task, 0) < 5_000, `${tasks}`);
     await browser.shoot(page, 'busy');
@@ -418,12 +491,16 @@ describe('the workspace page', { concurrency: false }, () => {
     await own.goto(service.url);
     await shows('why', own.locator('#lost'), /32 operators are watching already/);
     // All that needs no socket works.
-    await own.evaluate(() => { location.hash = '#/history'; });
+    await own.evaluate(() => {
+      location.hash = '#/history';
+    });
     await own.locator('#history tbody tr').first().waitFor();
     seats.forEach((seat) => seat.close());
     await shows('the live socket', own.locator('#link'), /^Connected$/);
     await own.context().clearCookies();
-    await own.evaluate(() => { location.hash = '#/calls/c-spoken'; });
+    await own.evaluate(() => {
+      location.hash = '#/calls/c-spoken';
+    });
     await own.getByLabel('Admin token').waitFor();
     await own.context().close();
     assert.deepEqual(browser.takeComplaints(REFUSED, /status of 503/, /WebSocket connection to .* failed/), []);
@@ -444,7 +521,10 @@ describe('the workspace page', { concurrency: false }, () => {
     assert.equal((await service.ask('/admin/log')).filter, 'warn,trunkline=debug');
     await page.locator('#filter').fill('trunkline=loud');
     await set.click();
-    await until('it is refused', async () => (await page.locator('#log .message').getAttribute('data-kind')) === 'error');
+    await until(
+      'it is refused',
+      async () => (await page.locator('#log .message').getAttribute('data-kind')) === 'error',
+    );
     assert.deepEqual(browser.takeComplaints(/status of 400/), []);
   });
 
@@ -453,7 +533,11 @@ describe('the workspace page', { concurrency: false }, () => {
     await page.getByRole('button', { name: 'Drain …' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Drain' }).click();
     // Calls that only rang keep it from ending at once, or it is gone already.
-    await until('draining', async () => /Draining/.test(await textOf(page.locator('#health .verdict'))) || (await page.locator('#lost').isVisible()));
+    await until(
+      'draining',
+      async () =>
+        /Draining/.test(await textOf(page.locator('#health .verdict'))) || (await page.locator('#lost').isVisible()),
+    );
     assert.deepEqual(browser.takeComplaints(/WebSocket connection to .* failed/, /ERR_CONNECTION/), []);
   });
 

@@ -13,7 +13,11 @@ const SORT_EVERY_MS = 3_000;
 
 /** Name, heading, and text. On a narrow screen the heading stands beside the text. */
 const COLUMNS = [
-  ['state', 'State', (call) => (call.state === 'ended' ? ending(call.endReason).short : STATES[call.state] ?? call.state)],
+  [
+    'state',
+    'State',
+    (call) => (call.state === 'ended' ? ending(call.endReason).short : (STATES[call.state] ?? call.state)),
+  ],
   ['who', 'From → to', (call) => parties(call) ?? call.callId],
   ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || 'no media yet'],
   ['duration', 'Duration', (call) => clock(durationOf(call))],
@@ -45,13 +49,16 @@ let frame = 0;
 let sortedAt = 0;
 let body, filter, sort, summary, empty;
 
-const sight = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    const row = rowOf.get(target);
-    row.isSeen = isIntersecting;
-    if (isIntersecting) redraw(row);
-  }
-}, { rootMargin: '200px' });
+const sight = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const row = rowOf.get(target);
+      row.isSeen = isIntersecting;
+      if (isIntersecting) redraw(row);
+    }
+  },
+  { rootMargin: '200px' },
+);
 
 /** Draws a row with the next frame. */
 function redraw(row) {
@@ -81,7 +88,12 @@ function make(call) {
   });
   const hangUp = h('button', { type: 'button', class: 'quiet danger', onclick: () => hangUpCall(row.call) }, 'Hang up');
   hangUp.setAttribute('aria-label', `Hang up the call ${call.callId}`);
-  const element = h('tr', { role: 'row', 'data-id': call.callId }, ...cells, h('td', { class: 'c-act', role: 'cell' }, hangUp));
+  const element = h(
+    'tr',
+    { role: 'row', 'data-id': call.callId },
+    ...cells,
+    h('td', { class: 'c-act', role: 'cell' }, hangUp),
+  );
   const row = { element, cells, link, call, isSeen: false };
   rowOf.set(element, row);
   rows.set(call.callId, row);
@@ -113,8 +125,20 @@ function arrange() {
 }
 
 const searchText = (call) =>
-  [call.callId, call.transactionId, call.smaTransactionId, parties(call), call.route, call.link, call.direction,
-    STATES[call.state], MODEL[call.model.state], call.fallback.state].join(' ').toLowerCase();
+  [
+    call.callId,
+    call.transactionId,
+    call.smaTransactionId,
+    parties(call),
+    call.route,
+    call.link,
+    call.direction,
+    STATES[call.state],
+    MODEL[call.model.state],
+    call.fallback.state,
+  ]
+    .join(' ')
+    .toLowerCase();
 
 /** Says how many there are, and how many of them are shown. */
 function showCount() {
@@ -122,7 +146,10 @@ function showCount() {
   const all = board.calls.size;
   setText(summary, hidden > 0 ? `${count(rows.size - hidden)} of ${many(all, 'call')}` : many(all, 'call'));
   empty.hidden = rows.size > hidden;
-  setText(empty, rows.size > 0 ? 'No call matches the filter.' : 'Nobody is on the line. A call appears here by itself.');
+  setText(
+    empty,
+    rows.size > 0 ? 'No call matches the filter.' : 'Nobody is on the line. A call appears here by itself.',
+  );
 }
 
 /** Asks, and hangs up. */

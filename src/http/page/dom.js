@@ -21,6 +21,15 @@ export const h = (tag, attributes = {}, ...children) => fill(document.createElem
 /** An SVG element. */
 export const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+/** A part of a page with a heading of its own. */
+export const section = (name, heading, ...children) =>
+  h(
+    'section',
+    { class: `panel ${name}`, 'aria-labelledby': `h-${name}` },
+    h('h2', { id: `h-${name}` }, heading),
+    ...children,
+  );
+
 /** Sets a text, and touches the document only if it is another one. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -68,7 +77,9 @@ export function toast(message, isError = false) {
   setData(box, 'kind', isError ? 'error' : 'done');
   box.textContent = message;
   clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => { box.hidden = true; }, 8_000);
+  toast.timer = setTimeout(() => {
+    box.hidden = true;
+  }, 8_000);
 }
 
 const REST_MS = 5_000;

@@ -34,8 +34,13 @@ function make(call) {
     const attributes = { class: `c-${name}`, 'data-label': heading, role: name === 'who' ? 'rowheader' : 'cell' };
     return name === 'who' ? h('th', { ...attributes, scope: 'row' }, link) : h('td', attributes);
   });
-  const element = h('tr', { role: 'row', 'data-id': call.callId, 'data-fault': ending(call.endReason).fault ? 'yes' : null }, ...cells);
-  const draw = () => COLUMNS.forEach(([name, , text], index) => setText(name === 'who' ? link : cells[index], text(call)));
+  const element = h(
+    'tr',
+    { role: 'row', 'data-id': call.callId, 'data-fault': ending(call.endReason).fault ? 'yes' : null },
+    ...cells,
+  );
+  const draw = () =>
+    COLUMNS.forEach(([name, , text], index) => setText(name === 'who' ? link : cells[index], text(call)));
   draw();
   known.add(call.callId);
   return { call, element, draw };
@@ -46,13 +51,28 @@ function sift() {
   let shown = 0;
   for (const { call, element } of rows) {
     const { callId, transactionId, smaTransactionId, endReason, link } = call;
-    const text = [callId, transactionId, smaTransactionId, parties(call), call.route, link, endReason, ending(endReason).short];
+    const text = [
+      callId,
+      transactionId,
+      smaTransactionId,
+      parties(call),
+      call.route,
+      link,
+      endReason,
+      ending(endReason).short,
+    ];
     element.hidden = words !== '' && !text.join(' ').toLowerCase().includes(words);
     shown += element.hidden ? 0 : 1;
   }
-  setText(summary, words ? `${count(shown)} of ${many(rows.length, 'call')}` : `${many(rows.length, 'call')}${atEnd ? '' : ' so far'}`);
+  setText(
+    summary,
+    words ? `${count(shown)} of ${many(rows.length, 'call')}` : `${many(rows.length, 'call')}${atEnd ? '' : ' so far'}`,
+  );
   empty.hidden = shown > 0 || isLoading;
-  setText(empty, rows.length > 0 ? 'No call matches the filter.' : 'No call has ended lately. Endings appear here by themselves.');
+  setText(
+    empty,
+    rows.length > 0 ? 'No call matches the filter.' : 'No call has ended lately. Endings appear here by themselves.',
+  );
   more.hidden = atEnd;
 }
 
@@ -95,8 +115,12 @@ function reset() {
 export function openHistory() {
   isOpen = true;
   reset();
-  loadMore();
-  return { close: () => { isOpen = false; } };
+  loadMore().then(loadAll);
+  return {
+    close: () => {
+      isOpen = false;
+    },
+  };
 }
 
 /** Wires up the history. */
@@ -112,8 +136,11 @@ export function setUpHistory() {
     loadAll();
   });
   more.addEventListener('click', loadMore);
-  numbersButton($('.reveal', view), () => `/admin/calls?state=ended&limit=${Math.max(PAGE, rows.length)}`,
-    (error) => toast(`Numbers cannot be shown: ${error.message}`, true));
+  numbersButton(
+    $('.reveal', view),
+    () => `/admin/calls?state=ended&limit=${Math.max(PAGE, rows.length)}`,
+    (error) => toast(`Numbers cannot be shown: ${error.message}`, true),
+  );
   watchNumbers(() => {
     rows.forEach((row) => row.draw());
     sift();

@@ -6,14 +6,22 @@ import { board, on } from './live.js';
 import { CHECKS, count, ending, healthSentence, many, time } from './words.js';
 
 const TOTALS = [
-  ['Live', (totals) => totals.live], ['Ringing', (totals) => totals.announced], ['Started', (totals) => totals.started],
-  ['Ended', (totals) => sum(totals.ended)], ['Drops', (totals) => totals.dropped], ['Underruns', (totals) => totals.underruns],
-  ['Outages', (totals) => totals.fallbackEntered], ['Reconnects', (totals) => totals.reconnects],
+  ['Live', (totals) => totals.live],
+  ['Ringing', (totals) => totals.announced],
+  ['Started', (totals) => totals.started],
+  ['Ended', (totals) => sum(totals.ended)],
+  ['Drops', (totals) => totals.dropped],
+  ['Underruns', (totals) => totals.underruns],
+  ['Outages', (totals) => totals.fallbackEntered],
+  ['Reconnects', (totals) => totals.reconnects],
 ];
 const MORE_TOTALS = [
-  ['Frames ↑', (totals) => totals.upFrames], ['Frames ↓', (totals) => totals.downFrames],
-  ['Answers', (totals) => totals.responses], ['Interruptions', (totals) => totals.interruptions],
-  ['Prompts', (totals) => totals.prompts], ['Panics', (totals) => totals.panics],
+  ['Frames ↑', (totals) => totals.upFrames],
+  ['Frames ↓', (totals) => totals.downFrames],
+  ['Answers', (totals) => totals.responses],
+  ['Interruptions', (totals) => totals.interruptions],
+  ['Prompts', (totals) => totals.prompts],
+  ['Panics', (totals) => totals.panics],
 ];
 /** Those that should not rise. */
 const BAD = new Set(['Drops', 'Underruns', 'Outages', 'Reconnects', 'Panics']);
@@ -38,18 +46,30 @@ function show() {
     const verdict = $('#health .verdict');
     setData($('#health'), 'grade', grade);
     setText(verdict, sentence);
-    showList($('#health ul'), Object.entries(health.checks).map(([check, state]) => {
-      const [name, words] = CHECKS[check] ?? [check, {}];
-      return [state, name, words[state] ?? state];
-    }), ([state, name, words]) => h('li', { 'data-check': state }, h('span', {}, name), ' ', h('b', {}, words)));
+    showList(
+      $('#health ul'),
+      Object.entries(health.checks).map(([check, state]) => {
+        const [name, words] = CHECKS[check] ?? [check, {}];
+        return [state, name, words[state] ?? state];
+      }),
+      ([state, name, words]) => h('li', { 'data-check': state }, h('span', {}, name), ' ', h('b', {}, words)),
+    );
     for (const button of document.querySelectorAll('.drain')) button.disabled = health.checks.draining === 'fail';
   }
   if (totals) {
     showTotals($('#totals'), TOTALS);
     showTotals($('#all-totals'), [...TOTALS, ...MORE_TOTALS]);
-    const reasons = Object.entries(totals.ended).filter(([, number]) => number > 0).sort(([, a], [, b]) => b - a);
+    const reasons = Object.entries(totals.ended)
+      .filter(([, number]) => number > 0)
+      .sort(([, a], [, b]) => b - a);
     showList($('#reasons'), reasons, ([reason, number]) =>
-      h('li', { 'data-fault': ending(reason).fault ? 'yes' : null }, h('span', {}, ending(reason).short), h('b', {}, count(number))));
+      h(
+        'li',
+        { 'data-fault': ending(reason).fault ? 'yes' : null },
+        h('span', {}, ending(reason).short),
+        h('b', {}, count(number)),
+      ),
+    );
     $('#no-reasons').hidden = reasons.length > 0;
   }
   setText($('#version'), version ? `Trunkline ${version}` : '');
@@ -60,7 +80,8 @@ function showTotals(list, totals) {
   totals.forEach(([name, of], index) => {
     const number = of(board.totals);
     const seen = (list.seen ??= new Map()).get(name);
-    if (seen?.number !== number) list.seen.set(name, { number, roseAt: seen && number > seen.number ? performance.now() : -NEWS_MS });
+    if (seen?.number !== number)
+      list.seen.set(name, { number, roseAt: seen && number > seen.number ? performance.now() : -NEWS_MS });
     const isNews = performance.now() - list.seen.get(name).roseAt < NEWS_MS;
     setText($('dd', list.children[index]), count(number));
     setData(list.children[index], 'bad', BAD.has(name) && isNews ? 'yes' : 'no');
@@ -78,9 +99,12 @@ function showLink() {
 }
 
 async function drain() {
-  const sure = await confirm('Drain this service?',
-    `New calls are refused from now on; ${many(board.calls.size, 'live call')} may finish, then the service ends. `
-    + 'This cannot be taken back.', 'Drain');
+  const sure = await confirm(
+    'Drain this service?',
+    `New calls are refused from now on; ${many(board.calls.size, 'live call')} may finish, then the service ends. ` +
+      'This cannot be taken back.',
+    'Drain',
+  );
   if (!sure) return;
   try {
     await api('/admin/drain', { method: 'POST' });

@@ -63,7 +63,9 @@ function bargeIn({ text, ms }) {
   const [, heard, of] = text.match(/^heard (\d+) of (\d+) ms/) ?? [];
   if (of) return `The caller cut in: ${length(Number(heard))} of ${length(Number(of))} of the answer were heard.`;
   if (ms === undefined) return `The caller cut in: ${text}`;
-  return ms > 0 ? `The caller cut in: ${length(ms)} of the answer were heard.` : 'The caller cut in before the answer was heard.';
+  return ms > 0
+    ? `The caller cut in: ${length(ms)} of the answer were heard.`
+    : 'The caller cut in before the answer was heard.';
 }
 
 function fallback(text) {
