@@ -45,6 +45,7 @@ static ASSETS: &[Asset] = &assets![
     "numbers.js" JS,
     "place.js" JS,
     "plots.js" JS,
+    "rows.js" JS,
     "sections.js" JS,
     "service.js" JS,
     "summary.js" JS,

@@ -1,9 +1,10 @@
 // Calls that are over, newest first.
 
-import { api, callHash } from './api.js';
-import { $, h, setText, toast } from './dom.js';
+import { api } from './api.js';
+import { $, setData, setText, toast } from './dom.js';
 import { on } from './live.js';
 import { numbersButton, parties, watchNumbers } from './numbers.js';
+import { makeRow, showHead } from './rows.js';
 import { count, ending, latency, length, many, time } from './words.js';
 
 const PAGE = 50;
@@ -29,21 +30,11 @@ let isLoading = false;
 let atEnd = false;
 
 function make(call) {
-  const link = h('a', { href: callHash(call.callId), title: call.callId });
-  const cells = COLUMNS.map(([name, heading]) => {
-    const attributes = { class: `c-${name}`, 'data-label': heading, role: name === 'who' ? 'rowheader' : 'cell' };
-    return name === 'who' ? h('th', { ...attributes, scope: 'row' }, link) : h('td', attributes);
-  });
-  const element = h(
-    'tr',
-    { role: 'row', 'data-id': call.callId, 'data-fault': ending(call.endReason).fault ? 'yes' : null },
-    ...cells,
-  );
-  const draw = () =>
-    COLUMNS.forEach(([name, , text], index) => setText(name === 'who' ? link : cells[index], text(call)));
-  draw();
+  const { element, draw } = makeRow(COLUMNS, call);
+  if (ending(call.endReason).fault) setData(element, 'fault', 'yes');
+  draw(call);
   known.add(call.callId);
-  return { call, element, draw };
+  return { call, element, draw: () => draw(call) };
 }
 
 function sift() {
@@ -128,9 +119,7 @@ export function setUpHistory() {
   const view = $('#history');
   [body, filter, more] = [$('tbody', view), $('[type=search]', view), $('.more', view)];
   [summary, empty] = [$('.summary', view), $('.empty', view)];
-  $('thead tr', view).append(
-    ...COLUMNS.map(([name, heading]) => h('th', { class: `c-${name}`, scope: 'col', role: 'columnheader' }, heading)),
-  );
+  showHead(view, COLUMNS);
   filter.addEventListener('input', () => {
     sift();
     loadAll();
