@@ -45,9 +45,12 @@ static ASSETS: &[Asset] = &assets![
     "numbers.js" JS,
     "place.js" JS,
     "plots.js" JS,
+    "rows.js" JS,
+    "sections.js" JS,
     "service.js" JS,
     "summary.js" JS,
     "talk.js" JS,
+    "times.js" JS,
     "words.js" JS,
 ];
 

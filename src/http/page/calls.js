@@ -1,20 +1,24 @@
 // The list of live calls. With hundreds of them it stays quick: a row off the screen is not touched, a cell only if its
 // text is another one, and all that happens within a frame is drawn at once.
 
-import { api, callHash, callPath } from './api.js';
+import { api, callPath } from './api.js';
 import { $, announce, confirm, h, setData, setText, toast } from './dom.js';
 import { board, durationOf, on } from './live.js';
-import { numbersButton, route, watchNumbers } from './numbers.js';
+import { numbersButton, parties, watchNumbers } from './numbers.js';
+import { makeRow, showHead } from './rows.js';
 import { MODEL, STATES, clock, count, ending, fallbackWords, latency, many } from './words.js';
 
 /** An ended call stays this long, so that nothing moves away under the pointer unseen. */
 const LINGER_MS = 4_000;
 const SORT_EVERY_MS = 3_000;
 
-/** Name, heading, and text. On a narrow screen the heading stands beside the text. */
 const COLUMNS = [
-  ['state', 'State', (call) => (call.state === 'ended' ? ending(call.endReason).short : STATES[call.state] ?? call.state)],
-  ['who', 'From → to', (call) => route(call) ?? call.callId],
+  [
+    'state',
+    'State',
+    (call) => (call.state === 'ended' ? ending(call.endReason).short : (STATES[call.state] ?? call.state)),
+  ],
+  ['who', 'From → to', (call) => parties(call) ?? call.callId],
   ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || 'no media yet'],
   ['duration', 'Duration', (call) => clock(durationOf(call))],
   ['rate', 'Frames/s', (call) => `${Math.round(call.up.fps)} ↑ ${Math.round(call.down.fps)} ↓`],
@@ -37,23 +41,31 @@ const SORTS = {
   drops: most(drops),
 };
 
-/** @type {Map<string, {element: HTMLElement, cells: HTMLElement[], link: HTMLElement, call: object, isSeen: boolean}>} */
+/**
+ * By call id.
+ * @type {Map<string, {element: HTMLElement, show: (call: Call) => void, call: Call, isSeen: boolean}>}
+ */
 const rows = new Map();
+/** By element. */
 const rowOf = new WeakMap();
+/** Rows to draw with the next frame. */
 const stale = new Set();
 let frame = 0;
 let sortedAt = 0;
 let body, filter, sort, summary, empty;
 
-const sight = new IntersectionObserver((entries) => {
-  for (const { target, isIntersecting } of entries) {
-    const row = rowOf.get(target);
-    row.isSeen = isIntersecting;
-    if (isIntersecting) redraw(row);
-  }
-}, { rootMargin: '200px' });
+const sight = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const row = rowOf.get(target);
+      row.isSeen = isIntersecting;
+      if (isIntersecting) redraw(row);
+    }
+  },
+  { rootMargin: '200px' },
+);
 
-/** Draws a row with the next frame. */
+/** Draws a row with the next frame, if it is on the screen then. */
 function redraw(row) {
   stale.add(row);
   frame ||= requestAnimationFrame(flush);
@@ -65,29 +77,25 @@ function flush() {
   stale.clear();
 }
 
-function draw({ call, cells, element, link }) {
+function draw(row) {
+  const { call, element } = row;
   setData(element, 'state', call.state);
   setData(element, 'model', call.model.state);
   setData(element, 'fallback', call.fallback.state);
   setData(element, 'drops', drops(call) > 0 ? 'some' : 'none');
-  COLUMNS.forEach(([name, , text], index) => setText(name === 'who' ? link : cells[index], text(call)));
+  row.show(call);
 }
 
 function make(call) {
-  const link = h('a', { href: callHash(call.callId), title: call.callId });
-  const cells = COLUMNS.map(([name, heading]) => {
-    const attributes = { class: `c-${name}`, 'data-label': heading, role: name === 'who' ? 'rowheader' : 'cell' };
-    return name === 'who' ? h('th', { ...attributes, scope: 'row' }, link) : h('td', attributes);
-  });
-  const hangUp = h('button', { type: 'button', class: 'quiet danger', onclick: () => hangUpCall(row.call) }, 'Hang up');
-  hangUp.setAttribute('aria-label', `Hang up the call ${call.callId}`);
-  const element = h('tr', { role: 'row', 'data-id': call.callId }, ...cells, h('td', { class: 'c-act', role: 'cell' }, hangUp));
-  const row = { element, cells, link, call, isSeen: false };
-  rowOf.set(element, row);
+  const name = `Hang up the call ${call.callId}`;
+  const onclick = () => hangUpCall(row.call);
+  const hangUp = h('button', { type: 'button', class: 'quiet danger', 'aria-label': name, onclick }, 'Hang up');
+  const made = makeRow(COLUMNS, call, h('td', { class: 'c-act', role: 'cell' }, hangUp));
+  const row = { element: made.element, show: made.draw, call, isSeen: false };
+  rowOf.set(row.element, row);
   rows.set(call.callId, row);
   draw(row);
-  sight.observe(element);
-  return row;
+  sight.observe(row.element);
 }
 
 function remove(row) {
@@ -113,8 +121,20 @@ function arrange() {
 }
 
 const searchText = (call) =>
-  [call.callId, call.transactionId, call.smaTransactionId, route(call), call.route, call.link, call.direction,
-    STATES[call.state], MODEL[call.model.state], call.fallback.state].join(' ').toLowerCase();
+  [
+    call.callId,
+    call.transactionId,
+    call.smaTransactionId,
+    parties(call),
+    call.route,
+    call.link,
+    call.direction,
+    STATES[call.state],
+    MODEL[call.model.state],
+    call.fallback.state,
+  ]
+    .join(' ')
+    .toLowerCase();
 
 /** Says how many there are, and how many of them are shown. */
 function showCount() {
@@ -122,12 +142,15 @@ function showCount() {
   const all = board.calls.size;
   setText(summary, hidden > 0 ? `${count(rows.size - hidden)} of ${many(all, 'call')}` : many(all, 'call'));
   empty.hidden = rows.size > hidden;
-  setText(empty, rows.size > 0 ? 'No call matches the filter.' : 'Nobody is on the line. A call appears here by itself.');
+  setText(
+    empty,
+    rows.size > 0 ? 'No call matches the filter.' : 'Nobody is on the line. A call appears here by itself.',
+  );
 }
 
 /** Asks, and hangs up. */
 export async function hangUpCall(call) {
-  const who = route(call) ?? call.callId;
+  const who = parties(call) ?? call.callId;
   const sure = await confirm('Hang up this call?', `${who}: the caller is cut off at once.`, 'Hang up');
   if (!sure) return;
   try {
@@ -143,10 +166,8 @@ export function setUpCalls() {
   const view = $('#calls');
   [body, filter, sort] = [$('tbody', view), $('[type=search]', view), $('select', view)];
   [summary, empty] = [$('.summary', view), $('.empty', view)];
-  $('thead tr', view).append(
-    ...COLUMNS.map(([name, heading]) => h('th', { class: `c-${name}`, scope: 'col', role: 'columnheader' }, heading)),
-    h('th', { class: 'c-act', scope: 'col', role: 'columnheader' }, h('span', { class: 'unseen' }, 'Hang up')),
-  );
+  const last = h('span', { class: 'unseen' }, 'Hang up');
+  showHead(view, COLUMNS, h('th', { class: 'c-act', scope: 'col', role: 'columnheader' }, last));
   filter.addEventListener('input', arrange);
   sort.addEventListener('change', arrange);
   const failed = (error) => toast(`Numbers cannot be shown: ${error.message}`, true);
@@ -164,7 +185,8 @@ export function setUpCalls() {
   on('started', (call) => {
     update(call);
     arrange();
-    announce(`A call started${call.to ? ` to ${call.to}` : ''}.`);
+    const who = parties(call);
+    announce(who ? `A call started: ${who}.` : 'A call started.');
   });
   on('changed', update);
   on('ended', (call) => {

@@ -21,6 +21,15 @@ export const h = (tag, attributes = {}, ...children) => fill(document.createElem
 /** An SVG element. */
 export const s = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
+/** A part of a page with a heading of its own. */
+export const section = (name, heading, ...children) =>
+  h(
+    'section',
+    { class: `panel ${name}`, 'aria-labelledby': `h-${name}` },
+    h('h2', { id: `h-${name}` }, heading),
+    ...children,
+  );
+
 /** Sets a text, and touches the document only if it is another one. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -33,16 +42,19 @@ export function setData(element, name, value) {
 
 /**
  * Shows `items` as the children of `parent`. What did not change since the last time stays as it is, with its focus and
- * selection: lists here grow at their end.
+ * selection: lists here grow at their end, and whoever looks at the end keeps seeing it.
  */
 export function showList(parent, items, build) {
   const keys = items.map((item) => JSON.stringify(item));
   const shown = parent.shownKeys ?? [];
   let same = 0;
   while (same < keys.length && same < shown.length && keys[same] === shown[same]) same += 1;
+  if (same === keys.length && same === shown.length) return;
+  const atEnd = parent.scrollTop > 0 && parent.scrollTop + parent.clientHeight > parent.scrollHeight - 8;
   while (parent.childElementCount > same) parent.lastElementChild.remove();
   parent.append(...items.slice(same).map(build));
   parent.shownKeys = keys;
+  if (atEnd) parent.scrollTop = parent.scrollHeight;
 }
 
 /** Asks before something that cannot be undone. Resolves to whether it was confirmed. */
@@ -65,7 +77,9 @@ export function toast(message, isError = false) {
   setData(box, 'kind', isError ? 'error' : 'done');
   box.textContent = message;
   clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => { box.hidden = true; }, 8_000);
+  toast.timer = setTimeout(() => {
+    box.hidden = true;
+  }, 8_000);
 }
 
 const REST_MS = 5_000;

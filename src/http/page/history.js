@@ -1,16 +1,17 @@
 // Calls that are over, newest first.
 
-import { api, callHash } from './api.js';
-import { $, h, setText, toast } from './dom.js';
+import { api } from './api.js';
+import { $, setData, setText, toast } from './dom.js';
 import { on } from './live.js';
-import { numbersButton, route, watchNumbers } from './numbers.js';
+import { numbersButton, parties, watchNumbers } from './numbers.js';
+import { makeRow, showHead } from './rows.js';
 import { count, ending, latency, length, many, time } from './words.js';
 
 const PAGE = 50;
 
 const COLUMNS = [
   ['when', 'Ended', (call) => time(new Date(Date.parse(call.startedAt) + call.durationMs))],
-  ['who', 'From → to', (call) => route(call) ?? call.callId],
+  ['who', 'From → to', (call) => parties(call) ?? call.callId],
   ['reason', 'Why it ended', (call) => ending(call.endReason).short],
   ['length', 'Length', (call) => length(call.durationMs)],
   ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || '–'],
@@ -29,16 +30,11 @@ let isLoading = false;
 let atEnd = false;
 
 function make(call) {
-  const link = h('a', { href: callHash(call.callId), title: call.callId });
-  const cells = COLUMNS.map(([name, heading]) => {
-    const attributes = { class: `c-${name}`, 'data-label': heading, role: name === 'who' ? 'rowheader' : 'cell' };
-    return name === 'who' ? h('th', { ...attributes, scope: 'row' }, link) : h('td', attributes);
-  });
-  const element = h('tr', { role: 'row', 'data-id': call.callId, 'data-fault': ending(call.endReason).fault !== null }, ...cells);
-  const draw = () => COLUMNS.forEach(([name, , text], index) => setText(name === 'who' ? link : cells[index], text(call)));
-  draw();
+  const { element, draw } = makeRow(COLUMNS, call);
+  if (ending(call.endReason).fault) setData(element, 'fault', 'yes');
+  draw(call);
   known.add(call.callId);
-  return { call, element, draw };
+  return { call, element, draw: () => draw(call) };
 }
 
 function sift() {
@@ -46,13 +42,28 @@ function sift() {
   let shown = 0;
   for (const { call, element } of rows) {
     const { callId, transactionId, smaTransactionId, endReason, link } = call;
-    const text = [callId, transactionId, smaTransactionId, route(call), call.route, link, endReason, ending(endReason).short];
+    const text = [
+      callId,
+      transactionId,
+      smaTransactionId,
+      parties(call),
+      call.route,
+      link,
+      endReason,
+      ending(endReason).short,
+    ];
     element.hidden = words !== '' && !text.join(' ').toLowerCase().includes(words);
     shown += element.hidden ? 0 : 1;
   }
-  setText(summary, words ? `${count(shown)} of ${many(rows.length, 'call')}` : `${many(rows.length, 'call')}${atEnd ? '' : ' so far'}`);
+  setText(
+    summary,
+    words ? `${count(shown)} of ${many(rows.length, 'call')}` : `${many(rows.length, 'call')}${atEnd ? '' : ' so far'}`,
+  );
   empty.hidden = shown > 0 || isLoading;
-  setText(empty, rows.length > 0 ? 'No call matches the filter.' : 'No call has ended lately. Endings appear here by themselves.');
+  setText(
+    empty,
+    rows.length > 0 ? 'No call matches the filter.' : 'No call has ended lately. Endings appear here by themselves.',
+  );
   more.hidden = atEnd;
 }
 
@@ -95,8 +106,12 @@ function reset() {
 export function openHistory() {
   isOpen = true;
   reset();
-  loadMore();
-  return { close: () => { isOpen = false; } };
+  loadMore().then(loadAll);
+  return {
+    close: () => {
+      isOpen = false;
+    },
+  };
 }
 
 /** Wires up the history. */
@@ -104,31 +119,39 @@ export function setUpHistory() {
   const view = $('#history');
   [body, filter, more] = [$('tbody', view), $('[type=search]', view), $('.more', view)];
   [summary, empty] = [$('.summary', view), $('.empty', view)];
-  $('thead tr', view).append(
-    ...COLUMNS.map(([name, heading]) => h('th', { class: `c-${name}`, scope: 'col', role: 'columnheader' }, heading)),
-  );
+  showHead(view, COLUMNS);
   filter.addEventListener('input', () => {
     sift();
     loadAll();
   });
   more.addEventListener('click', loadMore);
-  numbersButton($('.reveal', view), () => `/admin/calls?state=ended&limit=${Math.max(PAGE, rows.length)}`,
-    (error) => toast(`Numbers cannot be shown: ${error.message}`, true));
+  numbersButton(
+    $('.reveal', view),
+    () => `/admin/calls?state=ended&limit=${Math.max(PAGE, rows.length)}`,
+    (error) => toast(`Numbers cannot be shown: ${error.message}`, true),
+  );
   watchNumbers(() => {
     rows.forEach((row) => row.draw());
     sift();
   });
   on('ended', (call) => {
-    if (!isOpen || known.has(call.callId)) return;
-    const row = make(call);
-    rows.unshift(row);
-    body.prepend(row.element);
-    sift();
+    if (isOpen && prepend(call)) sift();
   });
-  // What ended while nobody told us.
-  on('snapshot', () => {
-    if (!isOpen || isLoading) return;
-    reset();
-    loadMore();
-  });
+  on('snapshot', catchUp);
+}
+
+function prepend(call) {
+  if (known.has(call.callId)) return false;
+  const row = make(call);
+  rows.unshift(row);
+  body.prepend(row.element);
+  return true;
+}
+
+/** Takes in what ended while nobody told us. */
+async function catchUp() {
+  if (!isOpen || isLoading) return;
+  const { calls } = await api(`/admin/calls?state=ended&limit=${PAGE}`).catch(() => ({ calls: [] }));
+  calls.reverse().forEach(prepend);
+  sift();
 }

@@ -87,7 +87,13 @@ export function listener(callId) {
       const samples = Float32Array.from(new Uint8Array(data), (byte) => PCMU[byte]);
       port.postMessage(samples, [samples.buffer]);
     };
-    socket.onclose = () => stop(heard ? 'The call is over, or the connection was lost.' : 'Nobody may listen any more, or too many do.');
+    socket.onclose = () =>
+      stop(
+        heard
+          ? 'The call is over, or the connection was lost.'
+          : 'The service did not let this page listen: the call is over, or too many listen.',
+        heard ? 'note' : 'error',
+      );
   }
 
   function toggleMute() {

@@ -8,7 +8,8 @@ import { board, connect, on } from './live.js';
 import { setUpPlacing } from './place.js';
 import { openService, setUpService } from './service.js';
 
-const VIEWS = ['calls', 'call', 'history', 'place', 'service'];
+const TITLES = { calls: 'Calls', call: 'Call', history: 'History', place: 'Place a call', service: 'Service' };
+const VIEWS = Object.keys(TITLES);
 let opened = null;
 let visited = false;
 
@@ -45,7 +46,7 @@ function decode(id) {
 
 function showTitle() {
   const trouble = board.link === 'lost' ? '(!) ' : '';
-  const title = `${trouble}${board.calls.size} live · Trunkline`;
+  const title = `${trouble}${TITLES[document.body.dataset.view]} · ${board.calls.size} live · Trunkline`;
   if (document.title !== title) document.title = title;
 }
 

@@ -10,16 +10,13 @@ let timer = null;
 /** Whether numbers are shown now. */
 export const areShown = () => timer !== null;
 
-/** From and to of a call, as they may be shown now. */
-export function numbersOf(call) {
-  const { from, to } = known.get(call.callId) ?? call;
-  return { from, to };
-}
+/** "+*******1234" -> "…1234": the stars say nothing. */
+const short = (number) => number?.replace(/^\+?\*+/, '…') ?? 'unknown';
 
-/** "from -> to", for people. */
-export function route(call) {
-  const { from, to } = numbersOf(call);
-  return from || to ? `${from ?? 'unknown'} → ${to ?? 'unknown'}` : null;
+/** "from → to", as it may be shown now; null of a call without numbers. */
+export function parties(call) {
+  const { from, to } = known.get(call.callId) ?? call;
+  return from || to ? `${short(from)} → ${short(to)}` : null;
 }
 
 /** Calls `watcher` whenever numbers were shown or hidden. Gives what ends that. */

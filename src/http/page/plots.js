@@ -3,7 +3,7 @@
 import { s, setText, h } from './dom.js';
 import { clock, latency } from './words.js';
 
-const LEFT = 52;
+const LEFT = 60;
 const RIGHT = 12;
 const TOP = 8;
 const BOTTOM = 20;
@@ -113,12 +113,13 @@ function marks({ shape, points, min, max, words, stepMs }, { lengthMs, outages, 
     s('rect', { class: 'away', x: x(from), y: TOP, width: Math.max(2, x(to) - x(from)), height: floor - TOP }),
   );
   const cutting = cuts.map((ms) => s('line', { class: 'cut', x1: x(ms), x2: x(ms), y1: TOP, y2: floor }));
-  const ink = shape === 'stems'
-    ? points.flatMap(([at, value]) => [
-      s('line', { class: 'stem', x1: x(at), x2: x(at), y1: floor, y2: y(value) }),
-      s('circle', { class: 'dot', cx: x(at), cy: y(value), r: 3.5 }),
-    ])
-    : area(points, stepMs, x, y, floor);
+  const ink =
+    shape === 'stems'
+      ? points.flatMap(([at, value]) => [
+          s('line', { class: 'stem', x1: x(at), x2: x(at), y1: floor, y2: y(value) }),
+          s('circle', { class: 'dot', cx: x(at), cy: y(value), r: 3.5 }),
+        ])
+      : area(points, stepMs, x, y, floor);
   return [...away, ...grid, ...ink, ...cutting, ...ticks];
 }
 
@@ -155,5 +156,7 @@ export function histogramRows(buckets) {
 function label(from, to) {
   const bound = (ms) => (ms < 1_000 ? `${ms} ms` : latency(ms).replace('.00', ''));
   if (to === undefined) return `over ${bound(from)}`;
-  return from === undefined ? `up to ${bound(to)}` : `${from < 1_000 && to < 1_000 ? from : bound(from)} – ${bound(to)}`;
+  return from === undefined
+    ? `up to ${bound(to)}`
+    : `${from < 1_000 && to < 1_000 ? from : bound(from)} – ${bound(to)}`;
 }

@@ -6,12 +6,27 @@ import { board, on } from './live.js';
 import { CHECKS, count, ending, healthSentence, many, time } from './words.js';
 
 const TOTALS = [
-  ['Live', 'live'], ['Ringing', 'announced'], ['Started', 'started'], ['Ended', (totals) => sum(totals.ended)],
-  ['Answers', 'responses'], ['Interruptions', 'interruptions'], ['Drops', 'dropped'], ['Underruns', 'underruns'],
-  ['Outages', 'fallbackEntered'], ['Prompts', 'prompts'], ['Reconnects', 'reconnects'], ['Panics', 'panics'],
+  ['Live', (totals) => totals.live],
+  ['Ringing', (totals) => totals.announced],
+  ['Started', (totals) => totals.started],
+  ['Ended', (totals) => sum(totals.ended)],
+  ['Drops', (totals) => totals.dropped],
+  ['Underruns', (totals) => totals.underruns],
+  ['Outages', (totals) => totals.fallbackEntered],
+  ['Reconnects', (totals) => totals.reconnects],
 ];
-/** Those that should stay at none. */
+const MORE_TOTALS = [
+  ['Frames ↑', (totals) => totals.upFrames],
+  ['Frames ↓', (totals) => totals.downFrames],
+  ['Answers', (totals) => totals.responses],
+  ['Interruptions', (totals) => totals.interruptions],
+  ['Prompts', (totals) => totals.prompts],
+  ['Panics', (totals) => totals.panics],
+];
+/** Those that should not rise. */
 const BAD = new Set(['Drops', 'Underruns', 'Outages', 'Reconnects', 'Panics']);
+/** A total that rose is marked for so long: one that rose last week is no news. */
+const NEWS_MS = 60_000;
 
 const sum = (numbers) => Object.values(numbers).reduce((all, number) => all + number, 0);
 
@@ -31,28 +46,46 @@ function show() {
     const verdict = $('#health .verdict');
     setData($('#health'), 'grade', grade);
     setText(verdict, sentence);
-    showList($('#health ul'), Object.entries(health.checks).map(([check, state]) => {
-      const [name, words] = CHECKS[check] ?? [check, {}];
-      return [state, name, words[state] ?? state];
-    }), ([state, name, words]) => h('li', { 'data-check': state }, h('span', {}, name), ' ', h('b', {}, words)));
+    showList(
+      $('#health ul'),
+      Object.entries(health.checks).map(([check, state]) => {
+        const [name, words] = CHECKS[check] ?? [check, {}];
+        return [state, name, words[state] ?? state];
+      }),
+      ([state, name, words]) => h('li', { 'data-check': state }, h('span', {}, name), ' ', h('b', {}, words)),
+    );
     for (const button of document.querySelectorAll('.drain')) button.disabled = health.checks.draining === 'fail';
   }
   if (totals) {
-    const list = $('#totals');
-    if (list.childElementCount === 0) {
-      list.append(...TOTALS.map(([name]) => h('div', {}, h('dt', {}, name), h('dd'))));
-    }
-    TOTALS.forEach(([name, of], index) => {
-      const number = typeof of === 'string' ? totals[of] : of(totals);
-      setText($('dd', list.children[index]), count(number));
-      setData(list.children[index], 'bad', BAD.has(name) && number > 0 ? 'yes' : 'no');
-    });
-    const reasons = Object.entries(totals.ended).filter(([, number]) => number > 0).sort(([, a], [, b]) => b - a);
+    showTotals($('#totals'), TOTALS);
+    showTotals($('#all-totals'), [...TOTALS, ...MORE_TOTALS]);
+    const reasons = Object.entries(totals.ended)
+      .filter(([, number]) => number > 0)
+      .sort(([, a], [, b]) => b - a);
     showList($('#reasons'), reasons, ([reason, number]) =>
-      h('li', { 'data-fault': ending(reason).fault !== null }, h('span', {}, ending(reason).short), h('b', {}, count(number))));
+      h(
+        'li',
+        { 'data-fault': ending(reason).fault ? 'yes' : null },
+        h('span', {}, ending(reason).short),
+        h('b', {}, count(number)),
+      ),
+    );
     $('#no-reasons').hidden = reasons.length > 0;
   }
   setText($('#version'), version ? `Trunkline ${version}` : '');
+}
+
+function showTotals(list, totals) {
+  if (list.childElementCount === 0) list.append(...totals.map(([name]) => h('div', {}, h('dt', {}, name), h('dd'))));
+  totals.forEach(([name, of], index) => {
+    const number = of(board.totals);
+    const seen = (list.seen ??= new Map()).get(name);
+    if (seen?.number !== number)
+      list.seen.set(name, { number, roseAt: seen && number > seen.number ? performance.now() : -NEWS_MS });
+    const isNews = performance.now() - list.seen.get(name).roseAt < NEWS_MS;
+    setText($('dd', list.children[index]), count(number));
+    setData(list.children[index], 'bad', BAD.has(name) && isNews ? 'yes' : 'no');
+  });
 }
 
 function showLink() {
@@ -66,9 +99,12 @@ function showLink() {
 }
 
 async function drain() {
-  const sure = await confirm('Drain this service?',
-    `New calls are refused from now on; ${many(board.calls.size, 'live call')} may finish, then the service ends. `
-    + 'This cannot be taken back.', 'Drain');
+  const sure = await confirm(
+    'Drain this service?',
+    `New calls are refused from now on; ${many(board.calls.size, 'live call')} may finish, then the service ends. ` +
+      'This cannot be taken back.',
+    'Drain',
+  );
   if (!sure) return;
   try {
     await api('/admin/drain', { method: 'POST' });

@@ -1,7 +1,7 @@
 // A call in a few sentences, for somebody who was not there.
 
 import { answers, outages } from './talk.js';
-import { ending, latency, length, many } from './words.js';
+import { ending, latency, length, many, times } from './words.js';
 
 /** Longer than people wait for an answer before they ask whether somebody is there. */
 const SLOW_MS = 2_000;
@@ -22,13 +22,14 @@ export function summarize(call) {
   const { timeline, model, fallback, up, down, rtp } = call;
   const isOver = call.state === 'ended';
   const how = isOver ? ending(call.endReason) : null;
-  const last = (kind, start = '') => timeline.findLast((entry) => entry.kind === kind && entry.text.startsWith(start))?.text;
+  const last = (kind, start = '') =>
+    timeline.findLast((entry) => entry.kind === kind && entry.text.startsWith(start))?.text;
 
   const away = outages(timeline, call.durationMs);
   if (away.length > 0) {
     const total = away.reduce((sum, { from, to }) => sum + to - from, 0);
     const prompts = fallback.prompts > 0 ? `, and ${many(fallback.prompts, 'prompt')} played to the caller` : '';
-    note(`The model was away ${away.length === 1 ? 'once' : `${away.length} times`}, for ${length(total)} in all${prompts}.`, true);
+    note(`The model was away ${times(away.length)}, for ${length(total)} in all${prompts}.`, true);
   }
   const loss = last('session', 'lost');
   if (loss && (away.length > 0 || model.reconnects > 0)) note(`What was last said of its session: “${loss}”.`);
@@ -36,25 +37,31 @@ export function summarize(call) {
   const waits = answers(timeline).map(([, ms]) => ms);
   if (waits.length > 0) {
     const slow = waits.filter((ms) => ms > SLOW_MS).length;
-    if (slow > 0) note(`${many(slow, 'answer')} took longer than ${latency(SLOW_MS)}; the slowest ${latency(Math.max(...waits))}.`, true);
+    if (slow > 0)
+      note(
+        `${many(slow, 'answer')} took longer than ${SLOW_MS / 1_000} s, the slowest ${latency(Math.max(...waits))}.`,
+        true,
+      );
   } else if (isOver && model.sessionId && call.durationMs > 5_000) {
     note('The model never answered the caller.', true);
   }
-  if (model.interruptions > 0) note(`The caller interrupted the model ${model.interruptions === 1 ? 'once' : `${model.interruptions} times`}.`);
+  if (model.interruptions > 0) note(`The caller interrupted the model ${times(model.interruptions)}.`);
 
   const spoke = timeline.some(({ kind }) => kind === 'speech' || kind === 'caller' || kind === 'dtmf');
   if (isOver && model.sessionId && !spoke) note('The model heard no speech of the caller.', call.durationMs > 5_000);
   if (up.frames === 0 && !['announced'].includes(call.state) && call.link) note('No audio came from the caller.', true);
   if (up.dropped > 0) note(`${length(up.dropped * 20)} of the caller’s audio were dropped.`, true);
   if (down.dropped > 0) note(`${length(down.dropped * 20)} of the model’s audio were dropped.`, true);
-  if (down.underruns > 0) note(`The model’s audio ran dry ${down.underruns === 1 ? 'once' : `${down.underruns} times`}: short gaps.`, true);
+  if (down.underruns > 0) note(`The model’s audio ran dry ${times(down.underruns)}: short gaps.`, true);
   if (rtp && rtp.lossPercent >= 1) note(`${rtp.lossPercent} % of the caller’s packets were lost on the network.`, true);
   const reattached = timeline.filter(({ kind, text }) => kind === 'link' && text.includes('again')).length;
-  if (reattached > 0) note(`The line was lost and came back ${reattached === 1 ? 'once' : `${reattached} times`}.`, true);
+  if (reattached > 0) note(`The line was lost and came back ${times(reattached)}.`, true);
   if (isOver && notes.every(({ bad }) => !bad) && !how.fault) note('Nothing out of the ordinary was noticed.');
 
   return {
-    sentence: isOver ? `Ended after ${length(call.durationMs)}: ${how.sentence}.` : WAITING[call.state] ?? `State: ${call.state}.`,
+    sentence: isOver
+      ? `Ended after ${length(call.durationMs)}: ${how.sentence}.`
+      : (WAITING[call.state] ?? `State: ${call.state}.`),
     fault: how?.fault ?? null,
     next: how?.next ?? null,
     notes,

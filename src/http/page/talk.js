@@ -63,7 +63,9 @@ function bargeIn({ text, ms }) {
   const [, heard, of] = text.match(/^heard (\d+) of (\d+) ms/) ?? [];
   if (of) return `The caller cut in: ${length(Number(heard))} of ${length(Number(of))} of the answer were heard.`;
   if (ms === undefined) return `The caller cut in: ${text}`;
-  return ms > 0 ? `The caller cut in: ${length(ms)} of the answer were heard.` : 'The caller cut in before the answer was heard.';
+  return ms > 0
+    ? `The caller cut in: ${length(ms)} of the answer were heard.`
+    : 'The caller cut in before the answer was heard.';
 }
 
 function fallback(text) {
@@ -90,6 +92,13 @@ export function outages(timeline, nowMs) {
     else if (text.startsWith('recovered') && spans.length > 0) spans.at(-1).to = atMs;
   }
   return spans;
+}
+
+/** How long the model's session took, from the caller's audio on; null while there is none. */
+export function setupTime({ setupMs, timeline }) {
+  const at = (kind, text) => timeline.find((entry) => entry.kind === kind && entry.text === text)?.atMs;
+  const [attached, ready] = [at('link', 'attached'), at('session', 'ready')];
+  return setupMs ?? (attached === undefined || ready === undefined ? null : Math.max(0, ready - attached));
 }
 
 /** Each answer's latency: `[atMs, ms]`. */

@@ -8,9 +8,13 @@ export const count = (number) => (number === null || number === undefined ? '–
 /** "1 call", "2 calls". */
 export const many = (number, word, plural = `${word}s`) => `${count(number)} ${number === 1 ? word : plural}`;
 
+/** "once", "2 times". */
+export const times = (number) => (number === 1 ? 'once' : `${count(number)} times`);
+
 /** A latency: "0.21 ms", "640 ms", "1.9 s". */
 export function latency(ms) {
   if (ms === null || ms === undefined) return '–';
+  if (ms === 0) return '0 ms';
   if (ms < 1) return `${ms.toFixed(2)} ms`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
@@ -30,19 +34,38 @@ export const moment = (ms) => `${clock(ms)}.${Math.floor((Math.max(0, ms) % 1_00
 /** A length in a sentence: "3 min 12 s". */
 export function length(ms) {
   if (ms < 10_000) return `${(ms / 1_000).toFixed(1)} s`;
-  const seconds = Math.round(ms / 1_000);
-  const parts = [[Math.floor(seconds / 3_600), 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']];
-  return parts.filter(([number]) => number > 0).slice(0, 2).map(([number, unit]) => `${number} ${unit}`).join(' ');
+  const seconds = Math.floor(ms / 1_000);
+  const parts = [
+    [Math.floor(seconds / 3_600), 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ];
+  return parts
+    .filter(([number]) => number > 0)
+    .slice(0, 2)
+    .map(([number, unit]) => `${number} ${unit}`)
+    .join(' ');
 }
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
-const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
+const TIME = new Intl.DateTimeFormat(undefined, {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+  hour12: false,
+});
+const DATE = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
+/** The log is in UTC, the reader may not be. */
+const ZONE = new Intl.DateTimeFormat(undefined, { timeZoneName: 'short' });
 
 /** Time of day, by the reader's clock. */
 export const time = (date) => TIME.format(new Date(date));
 
-/** Date and time. */
-export const dateTime = (date) => `${DATE.format(new Date(date))}, ${time(date)}`;
+/** Date and time, with the time zone. */
+export function dateTime(date) {
+  const when = new Date(date);
+  const zone = ZONE.formatToParts(when).find(({ type }) => type === 'timeZoneName').value;
+  return `${DATE.format(when)}, ${time(when)} ${zone}`;
+}
 
 /** The checks of health: what each is called, and what its states mean. */
 export const CHECKS = {
@@ -80,7 +103,7 @@ export const MODEL = { off: 'none', connecting: 'connecting', ready: 'listening'
 
 /** What the fallback does. */
 export function fallbackWords({ state, entered }) {
-  const now = { sma: 'application speaks', media: 'prompts play', gave_up: 'gave up' }[state];
+  const now = { sma: 'SMA speaks', media: 'prompts', gave_up: 'gave up' }[state];
   return now ?? (entered > 0 ? `over (${entered}×)` : '–');
 }
 
@@ -89,52 +112,68 @@ export function fallbackWords({ state, entered }) {
 /** How calls end: in a list, in a sentence, whose fault it is, and what to look at next. */
 export const ENDINGS = {
   caller_hangup: {
-    short: 'Caller hung up', sentence: 'the caller hung up', fault: null,
+    short: 'Caller hung up',
+    sentence: 'the caller hung up',
+    fault: null,
     next: null,
   },
   model_hangup: {
-    short: 'Model hung up', sentence: 'the model said goodbye and hung up', fault: null,
+    short: 'Model hung up',
+    sentence: 'the model said goodbye and hung up',
+    fault: null,
     next: 'The model gave its reason with its tool: see the conversation.',
   },
   operator_hangup: {
-    short: 'Operator hung up', sentence: 'an operator hung up', fault: null,
+    short: 'Operator hung up',
+    sentence: 'an operator hung up',
+    fault: null,
     next: null,
   },
   transferred: {
-    short: 'Transferred', sentence: 'the call was transferred and goes on elsewhere', fault: null,
+    short: 'Transferred',
+    sentence: 'the call was transferred and goes on elsewhere',
+    fault: null,
     next: null,
   },
   media_lost: {
-    short: 'Media lost', sentence: 'the caller’s audio was lost and did not come back in time',
+    short: 'Media lost',
+    sentence: 'the caller’s audio was lost and did not come back in time',
     fault: 'The way of the audio to Trunkline failed: network, gateway, or a carrier that hung up without a word.',
     next: 'Look for the last “Line” entries in the timeline, and at the gateway or trunk of that time.',
   },
   no_media: {
-    short: 'No media came', sentence: 'it was announced, but no audio ever came',
+    short: 'No media came',
+    sentence: 'it was announced, but no audio ever came',
     fault: 'Nobody answered, or the call was never bridged to Trunkline.',
     next: 'Of an outbound call: the telephone may have rung unanswered. Else look at the Voice Connector’s route to here.',
   },
   max_duration: {
-    short: 'Longest duration', sentence: 'it reached the longest duration that is allowed', fault: null,
+    short: 'Longest duration',
+    sentence: 'it reached the longest duration that is allowed',
+    fault: null,
     next: 'The limit is calls.max_duration.',
   },
   fallback_exhausted: {
-    short: 'Model stayed away', sentence: 'the speech model was lost and did not come back',
+    short: 'Model stayed away',
+    sentence: 'the speech model was lost and did not come back',
     fault: 'The speech model failed, not the line: the caller heard a goodbye.',
     next: 'The timeline’s “Session” and “Fallback” entries say why; look at the model’s service and quota.',
   },
   drained: {
-    short: 'Drained', sentence: 'the service stopped and the call outlived the drain',
+    short: 'Drained',
+    sentence: 'the service stopped and the call outlived the drain',
     fault: 'Planned, but the caller was cut off.',
     next: 'calls.drain_timeout says how long calls may go on when the service stops.',
   },
   rejected: {
-    short: 'Rejected', sentence: 'there is no route for it, or one that rejects',
+    short: 'Rejected',
+    sentence: 'there is no route for it, or one that rejects',
     fault: 'The configured routes do not take this call.',
     next: 'Compare the called number with [[routes]] in the configuration.',
   },
   internal: {
-    short: 'Internal fault', sentence: 'Trunkline itself failed',
+    short: 'Internal fault',
+    sentence: 'Trunkline itself failed',
     fault: 'A fault of Trunkline’s.',
     next: 'Search the log for this call’s id, and report what it says.',
   },
@@ -146,9 +185,23 @@ export const ending = (reason) =>
 
 /** Kinds of timeline entries. */
 export const KINDS = {
-  link: 'Line', route: 'Route', session: 'Session', renewal: 'Renewal', speech: 'Speech', answer: 'Answer',
-  response: 'Response', caller: 'Caller', model: 'Model', barge_in: 'Barge-in', tool: 'Tool', dtmf: 'Key',
-  playout: 'Playout', transfer: 'Transfer', fallback: 'Fallback', prompt: 'Prompt', end: 'End',
+  link: 'Line',
+  route: 'Route',
+  session: 'Session',
+  renewal: 'Renewal',
+  speech: 'Speech',
+  answer: 'Answer',
+  response: 'Response',
+  caller: 'Caller',
+  model: 'Model',
+  barge_in: 'Barge-in',
+  tool: 'Tool',
+  dtmf: 'Key',
+  playout: 'Playout',
+  transfer: 'Transfer',
+  fallback: 'Fallback',
+  prompt: 'Prompt',
+  end: 'End',
 };
 
 /** Where frames are lost. */
