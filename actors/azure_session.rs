@@ -54,6 +54,8 @@ pub struct AzureSessionActor {
     ledger: Ledger,
     /// Since when the current session hears the caller, or the last one did; `None` before the first.
     live_since: Option<Instant>,
+    /// When a session was first asked for.
+    wanted_at: Instant,
     /// The last session did not answer: the next one has to, before the caller is told that all is well.
     unproven: bool,
     swap_now: bool,
@@ -101,6 +103,7 @@ impl AzureSessionActor {
             endpoints,
             ledger: Ledger::default(),
             live_since: None,
+            wanted_at: Instant::now(),
             unproven: false,
             swap_now: false,
             digits: VecDeque::new(),
@@ -141,7 +144,7 @@ impl AzureSessionActor {
     /// What is queued and on its way is void; the line empties its playout and answers with what was heard.
     fn clear(&mut self) {
         let generation = self.speech.clear();
-        tell(&self.line, Clear { generation });
+        tell(&self.line, Clear { generation, at: Instant::now() });
     }
 
     /// Keeps one chunk under way to the line; the next follows when it was taken.

@@ -27,3 +27,4 @@ pub mod totals;
 pub mod transcoder;
 mod uplink;
 pub mod vc_stream;
+pub mod vitals;

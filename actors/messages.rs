@@ -176,6 +176,8 @@ pub struct EchoAudio {
 pub struct Clear {
     /// The first generation still wanted.
     pub generation: u64,
+    /// When the caller was found to speak.
+    pub at: Instant,
 }
 
 /// What was played of each item that the caller did not hear in full. Answers [`Clear`].

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use trunkline_call::{CallId, CallRecord, EndReason};
 
 use crate::messages::{EndCall, Farewell};
-use crate::totals::Totals;
+use crate::totals::{Latencies, Totals};
 use crate::vc_stream::{Siblings, VcStreamActor};
 
 /// A call that lives.
@@ -61,6 +61,7 @@ struct Calls {
     by_reason: HashMap<&'static str, u64>,
     /// Of the calls that ended.
     totals: Totals,
+    latencies: Latencies,
     started: u64,
 }
 
@@ -110,6 +111,19 @@ impl Registry {
             totals.add(&call.record);
         }
         totals
+    }
+
+    /// The latencies of all calls since the service began. Nobody waits while they are added up.
+    #[must_use]
+    pub fn latencies(&self) -> Latencies {
+        let calls = self.lock();
+        let mut latencies = calls.latencies.clone();
+        let live: Vec<_> = calls.live.values().map(|call| Arc::clone(&call.record)).collect();
+        drop(calls);
+        for record in &live {
+            latencies.add(record);
+        }
+        latencies
     }
 
     /// Live and announced calls, newest first.
@@ -234,6 +248,7 @@ impl Registry {
         let call = calls.live.remove(id)?;
         calls.aliases.retain(|_, name| name != id);
         calls.totals.add(&call.record);
+        calls.latencies.add(&call.record);
         calls.remember(Arc::clone(&call.record), call.born, reason, now, history_max);
         Some(call)
     }

@@ -13,6 +13,7 @@ use trunkline_realtime::Timing;
 use crate::call_control::CallControlActor;
 use crate::messages::{OpenSession, Prompt};
 use crate::prompts::PromptAudio;
+use crate::vitals::Vitals;
 
 /// Shared by all calls.
 pub struct BridgeSettings {
@@ -46,6 +47,8 @@ pub struct BridgeSettings {
     pub announcements: AnnouncementSettings,
     /// How the model was found lately: false from a call's loss of it until any session is set up.
     pub model_reached: AtomicBool,
+    /// What is measured over all calls.
+    pub vitals: Vitals,
     /// Milliseconds since 1970 (UTC), for a session's `expires_at`.
     pub unix_now_ms: fn() -> u64,
 }

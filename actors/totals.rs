@@ -1,6 +1,27 @@
 //! Sums over calls, for the metrics.
 
 use trunkline_call::{CallRecord, DropPlace};
+use trunkline_media::LatencySum;
+
+/// The latencies of all calls, ended ones included. Larger than [`Totals`], and asked for by the metrics alone.
+#[derive(Clone, Debug, Default)]
+pub struct Latencies {
+    /// Our own share: socket in to model socket out.
+    pub up: LatencySum,
+    /// Our own share: model socket in to ready for playout.
+    pub down: LatencySum,
+    /// End of the caller's turn to first audio of the answer.
+    pub response: LatencySum,
+}
+
+impl Latencies {
+    /// Adds one call's.
+    pub fn add(&mut self, record: &CallRecord) {
+        self.up.add(&record.bridge.up);
+        self.down.add(&record.bridge.down);
+        self.response.add(&record.model.response_latency);
+    }
+}
 
 /// What all calls counted, ended ones included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

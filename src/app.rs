@@ -164,6 +164,7 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     let server = HttpServer::new(move || {
         // Each worker's way to the model, so that its warm sessions stand ready before its first call.
         transport();
+        data.bridge.vitals.watch_worker();
         App::new().app_data(data.clone()).configure(media_routes)
     })
     .workers(workers)

@@ -92,6 +92,7 @@ impl AzureSessionActor {
     /// A link is dead: the call's own is replaced at once, a replacement is tried again later.
     pub(super) fn lose(&mut self, id: u64, loss: &Loss, ctx: &mut Context<Self>) {
         if self.standby.as_ref().is_some_and(|link| link.id == id) {
+            self.call.settings.vitals.add_loss(loss.name());
             drop_link(self.standby.take(), ctx);
             self.call.note("renewal", format!("failed: {loss}"));
             self.endpoints.failed(false);
@@ -100,6 +101,7 @@ impl AzureSessionActor {
             return;
         }
         let Some(mut link) = self.current.take_if(|link| link.id == id) else { return };
+        self.call.settings.vitals.add_loss(loss.name());
         let was_live = link.adopted;
         if was_live {
             self.ledger = link.session.take_ledger();
@@ -155,7 +157,10 @@ impl AzureSessionActor {
         }
         let session_id = link.session.session_id().map(str::to_owned);
         self.call.record.update(|facts| facts.session_id = session_id);
-        self.live_since = Some(now);
+        if self.live_since.replace(now).is_none() {
+            self.call.settings.vitals.setup.record(now - self.wanted_at);
+            self.call.record.model.set_setup(now - self.wanted_at);
+        }
         self.swap_now = false;
         self.endpoints.succeeded();
         self.call.settings.model_reached.store(true, Ordering::Relaxed);
@@ -195,6 +200,7 @@ impl AzureSessionActor {
         self.speech.end_open(Instant::now());
         self.pump(ctx);
         self.current = self.standby.take();
+        self.call.settings.vitals.add_renewal();
         self.call.note("renewal", "a fresh session took over".to_owned());
         self.go_live(ctx);
         self.arm(ctx);

@@ -121,6 +121,7 @@ impl AzureSessionActor {
     }
 
     fn configured(&mut self, id: u64, ctx: &mut Context<Self>) {
+        self.call.settings.vitals.add_session();
         if self.current.as_ref().is_none_or(|link| link.id != id) {
             self.try_swap(ctx);
             return;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix::{ActorContext, Context, Handler, StreamHandler};
+use tokio::time::Instant;
 use trunkline_call::{DropPlace, FallbackState, ModelStatus};
 use trunkline_media::FRAME_MS;
 use trunkline_realtime::{Played, Session};
@@ -60,6 +61,7 @@ impl Handler<OpenSession> for AzureSessionActor {
             return;
         }
         self.profile = Some(profile);
+        self.wanted_at = Instant::now();
         self.toolbox = tools;
         self.call.record.model.set_state(ModelStatus::Connecting);
         tell(&self.fallback, ModelHealth::Connecting);

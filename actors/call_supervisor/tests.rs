@@ -24,6 +24,7 @@ use crate::registry::Registry;
 use crate::settings::{BridgeSettings, PromptTexts};
 use crate::transcoder::Panic;
 use crate::vc_stream::VcStreamActor;
+use crate::vitals::Vitals;
 
 struct Line {
     address: Addr<VcStreamActor>,
@@ -48,6 +49,7 @@ fn supervisor() -> (Addr<CallSupervisor>, Arc<Registry>) {
         control: None,
         announcements: AnnouncementSettings::default(),
         model_reached: std::sync::atomic::AtomicBool::new(true),
+        vitals: Vitals::default(),
         unix_now_ms: || 0,
     };
     let registry = Arc::new(Registry::default());

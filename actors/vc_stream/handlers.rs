@@ -128,12 +128,13 @@ impl Handler<EchoAudio> for VcStreamActor {
 impl Handler<Clear> for VcStreamActor {
     type Result = ();
 
-    fn handle(&mut self, Clear { generation }: Clear, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Clear { generation, at }: Clear, ctx: &mut Context<Self>) {
         if self.closing.is_some() {
             return;
         }
         self.generation = generation;
         let (played, prompt) = self.down.clear(Instant::now());
+        self.call.settings.vitals.barge_in.record(at.elapsed());
         self.listeners.clear();
         tell(&self.siblings.session, Cleared { played });
         if let Some(prompt) = prompt {

@@ -25,6 +25,7 @@ use trunkline_actors::prompts::PromptAudio;
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::{BridgeSettings, PromptTexts};
 use trunkline_actors::vc_stream::VcStreamActor;
+use trunkline_actors::vitals::Vitals;
 use trunkline_call::{
     CallFacts, CallId, CallLimits, CallRecord, CallState, ConnectGate, FallbackSettings, Glob, Route, RouteKind,
     RouteTable, Toolbox,
@@ -227,6 +228,7 @@ fn settings(format: ModelFormat) -> BridgeSettings {
         control: None,
         announcements: AnnouncementSettings::default(),
         model_reached: AtomicBool::new(true),
+        vitals: Vitals::default(),
         unix_now_ms: || 1_767_225_600_000,
     }
 }

@@ -12,6 +12,7 @@ use trunkline_actors::messages::OpenSession;
 use trunkline_actors::ports::ModelTransport;
 use trunkline_actors::prompts::PromptAudio;
 use trunkline_actors::settings::{BridgeSettings, PromptTexts};
+use trunkline_actors::vitals::Vitals;
 use trunkline_call::{ConnectGate, FallbackSettings};
 use trunkline_chime::announcements::AnnouncementSettings;
 use trunkline_chime::command::speech_time;
@@ -66,6 +67,7 @@ pub(super) fn bridge_settings(
             voice_connector_ids: settings.events.voice_connector_ids.clone(),
         },
         model_reached: AtomicBool::new(true),
+        vitals: Vitals::default(),
         unix_now_ms,
     })
 }

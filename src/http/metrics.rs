@@ -1,6 +1,9 @@
 //! `GET /metrics` in the Prometheus text format, version 0.0.4.
 
-use std::collections::{BTreeMap, HashSet};
+mod histogram;
+mod process;
+
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix_web::{HttpResponse, web};
@@ -12,10 +15,12 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use trunkline_actors::registry::Seen;
 use trunkline_actors::totals::Totals;
-use trunkline_call::{CallState, EndReason};
+use trunkline_call::{CallRecord, EndReason};
+use trunkline_realtime::Loss;
 
 use super::Shared;
 use crate::telemetry;
+use histogram::{Buckets, ByWorker, MODEL, OWN};
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
@@ -48,23 +53,23 @@ fn classic(open_metrics: &str) -> String {
 
 fn gather(shared: &Shared) -> Registry {
     let mut registry = Registry::with_prefix("trunkline");
-    let build = Family::<Labels<1>, Gauge>::default();
-    build.get_or_create(&[("version", env!("CARGO_PKG_VERSION").to_owned())]).set(1);
+    let build = Family::<Labels<3>, Gauge>::default();
+    let words = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("commit", option_env!("TRUNKLINE_COMMIT").unwrap_or("unknown").to_owned()),
+        ("features", if cfg!(feature = "entra") { "entra" } else { "" }.to_owned()),
+    ];
+    build.get_or_create(&words).set(1);
     registry.register("build_info", "The version that runs", build);
 
-    let calls = Family::<Labels<1>, Gauge>::default();
-    let mut by_state: BTreeMap<&str, i64> = BTreeMap::new();
     let live = shared.registry.calls();
-    for seen in &live {
-        *by_state.entry(seen.record.state().as_str()).or_default() += 1;
-    }
-    for state in
-        [CallState::Announced, CallState::Connecting, CallState::Active, CallState::Fallback, CallState::Ending]
-    {
-        let count = by_state.get(state.as_str()).copied().unwrap_or_default();
-        calls.get_or_create(&[("state", state.as_str().to_owned())]).set(count);
-    }
-    registry.register("calls", "Calls by state", calls);
+    gather_states(&live, &mut registry);
+    registry.register(
+        "calls_max",
+        "Most calls that are taken (calls.max); 0: no limit",
+        gauge(shared.max_calls as u64),
+    );
+    registry.register("draining", "1 while no new calls are taken", gauge(shared.lifecycle.is_draining().into()));
 
     let ended = Family::<Labels<1>, Counter>::default();
     let by_reason = shared.registry.ended_by_reason();
@@ -116,25 +121,82 @@ fn gather(shared: &Shared) -> Registry {
     gather_aws(shared, &mut registry);
     gather_sip(shared, &mut registry);
     gather_rtp(&totals, &live, &mut registry);
-    let viewers = Gauge::<i64>::default();
-    viewers.set(i64::try_from(shared.viewers.taken()).unwrap_or(i64::MAX));
-    registry.register("viewers", "Operators who watch the live calls", viewers);
+    gather_vitals(shared, &mut registry);
+    process::gather(&mut registry);
+    registry.register("viewers", "Operators who watch the live calls", gauge(shared.viewers.taken() as u64));
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry
 }
 
+fn gauge(value: u64) -> Gauge {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
+}
+
+/// Live calls by where they stand: the call, its model, its fallback.
+fn gather_states(live: &[Seen], registry: &mut Registry) {
+    let count = |states: &[&'static str], of: &dyn Fn(&CallRecord) -> &'static str| {
+        let family = Family::<Labels<1>, Gauge>::default();
+        for state in states {
+            family.get_or_create(&[("state", (*state).to_owned())]).set(0);
+        }
+        for seen in live {
+            family.get_or_create(&[("state", of(&seen.record).to_owned())]).inc();
+        }
+        family
+    };
+    let calls = count(&["announced", "connecting", "active", "fallback", "ending"], &|call| call.state().as_str());
+    let models = count(&["off", "connecting", "ready", "speaking", "lost"], &|call| call.model.state().as_str());
+    let fallbacks = count(&["idle", "sma", "media", "gave_up"], &|call| call.fallback.state().as_str());
+    registry.register("calls", "Calls by state", calls);
+    registry.register("calls_by_model_state", "Calls by the state of their model's session", models);
+    registry.register("calls_by_fallback_state", "Calls by the state of their fallback", fallbacks);
+}
+
+/// What is measured over all calls.
+fn gather_vitals(shared: &Shared, registry: &mut Registry) {
+    let vitals = &shared.bridge.vitals;
+    let latencies = shared.registry.latencies();
+    let histograms = [
+        ("bridge_up_seconds", "Caller's socket in to model's socket out", Buckets::of_sum(&latencies.up, &OWN)),
+        ("bridge_down_seconds", "Model's socket in to ready for playout", Buckets::of_sum(&latencies.down, &OWN)),
+        (
+            "response_latency_seconds",
+            "End of the caller's turn to first audio of the model's answer",
+            Buckets::of_sum(&latencies.response, &MODEL),
+        ),
+        ("barge_in_seconds", "Model's speech_started to an empty playout", Buckets::of(&vitals.barge_in, &OWN)),
+        ("setup_seconds", "Choice of a call's route to the model's first session", Buckets::of(&vitals.setup, &MODEL)),
+    ];
+    for (name, help, buckets) in histograms {
+        registry.register(name, help, buckets);
+    }
+    let lags = vitals.lags().iter().map(|lag| Buckets::of(lag, &OWN)).collect();
+    registry.register("arbiter_lag_seconds", "How late a worker's tasks are run, sampled", ByWorker(lags));
+    registry.register("model_sessions", "Sessions of the model set up", ConstCounter::new(vitals.sessions()));
+    let renewals = ConstCounter::new(vitals.renewals());
+    registry.register("model_renewals", "Fresh sessions that took over before the old one expired", renewals);
+    let losses = Family::<Labels<1>, Counter>::default();
+    let happened = vitals.losses();
+    for reason in Loss::NAMES {
+        let count = happened.get(reason).copied().unwrap_or_default();
+        losses.get_or_create(&[("reason", reason.to_owned())]).inc_by(count);
+    }
+    registry.register("model_losses", "Sessions of the model, and tries to open one, that were lost", losses);
+}
+
 fn gather_sip(shared: &Shared, registry: &mut Registry) {
     let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let mut gauge = |name: &str, help: &str, count: u64| {
-        let value = Gauge::<i64>::default();
-        value.set(i64::try_from(count).unwrap_or(i64::MAX));
-        registry.register(name, help, value);
-    };
     let sip = &shared.sip;
-    gauge("sip_dialogs", "SIP dialogs", read(&sip.dialogs));
-    gauge("sip_transactions", "SIP transactions that are remembered", read(&sip.transactions));
-    gauge("sip_trunks_alive", "Trunks that answered the last OPTIONS", read(&sip.trunks_alive));
-    gauge("sip_ports_free", "Pairs of media ports that are free", sip.free_ports() as u64);
+    for (name, help, count) in [
+        ("sip_dialogs", "SIP dialogs", read(&sip.dialogs)),
+        ("sip_transactions", "SIP transactions that are remembered", read(&sip.transactions)),
+        ("sip_trunks_alive", "Trunks that answered the last OPTIONS", read(&sip.trunks_alive)),
+        ("sip_ports_free", "Pairs of media ports that are free", sip.free_ports() as u64),
+    ] {
+        registry.register(name, help, gauge(count));
+    }
     registry.register(
         "sip_invites",
         "Calls that came in by SIP and were to be answered or refused for what they are",
@@ -175,8 +237,7 @@ fn gather_aws(shared: &Shared, registry: &mut Registry) {
     }
     registry.register("events_poison", "Call events that could not be read, by reason", poison);
     if let Some(at) = shared.event_source.as_ref().and_then(|source| source.last_success_unix_ms()) {
-        let last = Gauge::<i64>::default();
-        last.set(i64::try_from(at / 1_000).unwrap_or(i64::MAX));
+        let last = gauge(at / 1_000);
         registry.register("events_queue_answered_timestamp_seconds", "When the queue last answered", last);
     }
     if let Some(health) = &shared.control_health {
@@ -185,8 +246,7 @@ fn gather_aws(shared: &Shared, registry: &mut Registry) {
             requests.get_or_create(&[("result", result.to_owned())]).inc_by(count);
         }
         registry.register("sma_requests", "Requests to the SIP media application, by result", requests);
-        let waiting = Gauge::<i64>::default();
-        waiting.set(i64::try_from(health.waiting()).unwrap_or(i64::MAX));
+        let waiting = gauge(health.waiting() as u64);
         registry.register("sma_waiting", "Requests that wait for their share of the quota", waiting);
     }
 }

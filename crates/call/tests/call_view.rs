@@ -199,6 +199,7 @@ fn states_have_the_names_of_the_contract() {
 #[test]
 fn detail_is_call_and_more() {
     let record = busy();
+    record.model.set_setup(Duration::from_micros(81_500));
     record.note(12, "started", "by ingest".to_owned());
     record.note_taking(900, "answer", "first audio".to_owned(), ms(412));
     record.add_line_point(1_010, LinePoint { up_db: -12, down_db: -96, up_queued_ms: 20, down_queued_ms: 0 });
@@ -206,6 +207,7 @@ fn detail_is_call_and_more() {
     let call = serde_json::to_value(record.view(ms(0), false)).unwrap();
     let mut detail = serde_json::to_value(record.detail(ms(0), false)).unwrap();
     let more = detail.as_object_mut().unwrap();
+    assert_eq!(more.remove("setupMs"), Some(json!(81.5)));
     assert_eq!(more.remove("result"), Some(json!("upstream_error")));
     let entries = json!([
         {"atMs": 12, "kind": "started", "text": "by ingest"},

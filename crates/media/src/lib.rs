@@ -63,7 +63,7 @@ mod transcode;
 
 pub use conceal::Concealer;
 pub use format::{LineCodec, ModelFormat, UnknownCodec};
-pub use histogram::LatencyHistogram;
+pub use histogram::{LatencyHistogram, LatencySum};
 pub use mix::mix;
 pub use playout::{Due, ItemAccount, Playout};
 pub use recut::Recutter;

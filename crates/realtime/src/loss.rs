@@ -77,6 +77,21 @@ impl Loss {
         }
     }
 
+    /// Every [`Loss::name`].
+    pub const NAMES: [&'static str; 11] = [
+        "refused",
+        "unreachable",
+        "connect_timeout",
+        "closed",
+        "stalled",
+        "expired",
+        "mute",
+        "garbage",
+        "responses_failing",
+        "format_mismatch",
+        "setup_refused",
+    ];
+
     /// A label for metrics.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -26,6 +26,7 @@ use trunkline_actors::ports::{ModelTransport, ToolCaller};
 use trunkline_actors::prompts::PromptAudio;
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::{BridgeSettings, PromptTexts};
+use trunkline_actors::vitals::Vitals;
 use trunkline_call::{
     BuiltIns, CallId, CallLimits, CallRecord, ConnectGate, EndReason, FallbackSettings, Glob, Route, RouteKind,
     RouteTable, Toolbox,
@@ -159,6 +160,7 @@ impl Setup {
                 ..AnnouncementSettings::default()
             },
             model_reached: std::sync::atomic::AtomicBool::new(true),
+            vitals: Vitals::default(),
             unix_now_ms,
         });
         let transport = MemoryTransport::new();

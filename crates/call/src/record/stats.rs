@@ -208,6 +208,8 @@ pub struct ModelStats {
     pub response_latency: LatencyHistogram,
     /// In us; `NEVER` before the first.
     last_latency_us: AtomicU64,
+    /// In us; `NEVER` before the first session.
+    setup_us: AtomicU64,
 }
 
 /// No latency measured yet.
@@ -222,6 +224,7 @@ impl Default for ModelStats {
             interruptions: AtomicU64::default(),
             response_latency: LatencyHistogram::new(),
             last_latency_us: AtomicU64::new(NEVER),
+            setup_us: AtomicU64::new(NEVER),
         }
     }
 }
@@ -274,16 +277,34 @@ impl ModelStats {
     /// Takes one response's latency.
     pub fn record_latency(&self, latency: Duration) {
         self.response_latency.record(latency);
-        let us = u64::try_from(latency.as_micros()).unwrap_or(NEVER).min(NEVER - 1);
-        self.last_latency_us.store(us, Relaxed);
+        self.last_latency_us.store(whole_us(latency), Relaxed);
+    }
+
+    /// Says how long the first session took to be set up.
+    pub fn set_setup(&self, took: Duration) {
+        self.setup_us.store(whole_us(took), Relaxed);
+    }
+
+    /// From the choice of the route to the first session.
+    #[must_use]
+    pub fn setup(&self) -> Option<Duration> {
+        measured(&self.setup_us)
     }
 
     /// The latest response's latency.
     #[must_use]
     pub fn last_latency(&self) -> Option<Duration> {
-        let us = self.last_latency_us.load(Relaxed);
-        (us != NEVER).then(|| Duration::from_micros(us))
+        measured(&self.last_latency_us)
     }
+}
+
+fn whole_us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(NEVER).min(NEVER - 1)
+}
+
+fn measured(us: &AtomicU64) -> Option<Duration> {
+    let us = us.load(Relaxed);
+    (us != NEVER).then(|| Duration::from_micros(us))
 }
 
 /// Our own share of latency.

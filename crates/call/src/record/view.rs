@@ -177,6 +177,8 @@ pub struct CallDetail {
     /// CALL.
     #[serde(flatten)]
     pub call: CallView,
+    /// From the choice of the route to the model's first session, in ms.
+    pub setup_ms: Option<f64>,
     /// Whose side failed, once ended.
     pub result: Option<CallResult>,
     /// What happened, oldest first.
@@ -316,6 +318,7 @@ impl CallDetail {
     pub(super) fn of(record: &CallRecord, cold: &Cold, age: Duration, reveal_numbers: bool) -> Self {
         Self {
             call: CallView::of(record, cold, age, reveal_numbers),
+            setup_ms: record.model.setup().map(millis),
             result: cold.end.map(|(termination, _)| termination.result),
             timeline: cold.timeline.clone(),
             timeline_dropped: cold.timeline_dropped,
