@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
 use tokio::time::Instant;
-use trunkline_call::{CallId, CallRecord, CallState, EndReason, Termination};
+use trunkline_call::{CallId, CallRecord, CallState, DropPlace, EndReason, LegStats, Termination};
 use trunkline_chime::announcements::Announcements;
 use trunkline_media::{DownTranscoder, ResamplerError, UpTranscoder};
 
@@ -251,16 +251,22 @@ fn start_siblings(
 /// The one line a call leaves in the log.
 fn log_summary(record: &CallRecord, reason: EndReason, duration: Duration) {
     let us = |latency: Option<Duration>| latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+    let (link, route) = record.update(|facts| (facts.link.clone(), facts.route.clone()));
+    let rtp = record.rtp.get().unwrap_or_default();
     tracing::info!(
         call = %record.id,
+        link,
+        route,
         reason = reason.as_str(),
         result = Termination::from(reason).result.as_str(),
         duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
         up_frames = record.up.frames(),
         up_dropped = record.up.dropped(),
+        up_dropped_at = dropped_at(&record.up),
         up_silence = record.up.silence(),
         down_frames = record.down.frames(),
         down_dropped = record.down.dropped(),
+        down_dropped_at = dropped_at(&record.down),
         underruns = record.down.underruns(),
         late_ticks = record.down.late_ticks(),
         responses = record.model.responses(),
@@ -268,11 +274,23 @@ fn log_summary(record: &CallRecord, reason: EndReason, duration: Duration) {
         reconnects = record.model.reconnects(),
         fallback_entered = record.fallback.entered(),
         prompts = record.fallback.prompts(),
+        rtp_received = rtp.received,
+        rtp_lost = rtp.lost,
+        rtp_late = rtp.late,
+        concealed_ms = rtp.concealed_ms,
+        setup_ms = record.model.setup().map(millis),
         response_p50_us = us(record.model.response_latency.quantile(0.5)),
         bridge_up_p99_us = us(record.bridge.up.quantile(0.99)),
         bridge_down_p99_us = us(record.bridge.down.quantile(0.99)),
         "call ended"
     );
+}
+
+/// Where frames were lost, as `vc_ring=3 socket=1`.
+fn dropped_at(leg: &LegStats) -> String {
+    let places = DropPlace::ALL.into_iter().map(|place| (place.name(), leg.dropped_at(place)));
+    let lost = places.filter(|(_, frames)| *frames > 0).map(|(place, frames)| format!("{place}={frames}"));
+    lost.collect::<Vec<_>>().join(" ")
 }
 
 impl Actor for CallSupervisor {

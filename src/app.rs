@@ -28,7 +28,9 @@ use crate::aws::{AwsSetupError, ConsumerHandle};
 use crate::cli::announce_listening;
 use crate::http::auth::Secured;
 use crate::http::live::{self, LiveBoard};
-use crate::http::{Lifecycle, Shared, admin, carrier, events, health, ingest, metrics, outreach, page, session, sma};
+use crate::http::{
+    Lifecycle, Shared, admin, carrier, events, health, ingest, log, metrics, outreach, page, session, sma,
+};
 use crate::links::socket::Heartbeat;
 use crate::model::{BadKey, TlsSetupError};
 use crate::settings::{Settings, TlsSettings};
@@ -312,6 +314,8 @@ fn admin_routes(config: &mut web::ServiceConfig) {
         .route("/login", web::post().to(session::log_in))
         .route("/logout", web::post().to(session::log_out))
         .route("/admin/drain", web::post().to(admin::drain))
+        .route("/admin/log", web::get().to(log::show))
+        .route("/admin/log", web::put().to(log::change))
         .route("/admin/events", web::post().to(events::take))
         .route("/api/outreach/call/initiate", web::post().to(outreach::initiate))
         .route("/sma/events", web::post().to(sma::answer))

@@ -7,6 +7,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod ingest;
 pub(crate) mod live;
+pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod outreach;
 pub(crate) mod page;

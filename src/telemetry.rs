@@ -1,14 +1,20 @@
 //! Logging and what happens at a panic.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::settings::LogFormat;
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// The filter that is in force, and its text.
+static FILTER: OnceLock<(reload::Handle<EnvFilter, Registry>, Mutex<String>)> = OnceLock::new();
 
 /// A `log.filter` that says nothing useful. Completes the sentence "allowed: ...".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +25,9 @@ pub enum BadFilter {
     /// A part looks right and is not.
     #[error("a level (off, error, warn, info, debug, trace) or TARGET=LEVEL, comma-separated; {0}")]
     Unparsable(String),
+    /// There is no log to change: another subscriber was there before ours.
+    #[error("nothing, for this process does not log by us")]
+    NoLog,
 }
 
 /// Reads a filter as `tracing` writes them, such as `warn,trunkline=debug`.
@@ -44,19 +53,49 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, BadFilter> {
 /// [`BadFilter`], see [`parse_filter`].
 pub fn init(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
     static ONCE: Once = Once::new();
+    let text = filter.to_owned();
     let filter = parse_filter(filter)?;
     ONCE.call_once(|| {
-        let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        // A subscriber that a test installed before stays.
-        let _already_set = match format {
+        let (filter, handle) = reload::Layer::new(filter);
+        let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_safe));
+        let layer = fmt::layer().with_writer(std::io::stderr);
+        let done = match format {
             LogFormat::Pretty => {
                 let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-                builder.with_ansi(ansi).try_init()
+                registry.with(layer.with_ansi(ansi)).try_init()
             }
-            LogFormat::Json => builder.json().flatten_event(true).try_init(),
+            LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
         };
+        // A subscriber that a test installed before stays.
+        if done.is_ok() {
+            let _first = FILTER.set((handle, Mutex::new(text)));
+        }
         install_panic_hook();
     });
+    Ok(())
+}
+
+/// Below `info` the libraries beneath us write down requests, with their keys. No filter lets that out.
+fn is_safe(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || metadata.target().starts_with("trunkline")
+}
+
+/// The filter that is in force.
+#[must_use]
+pub fn filter() -> String {
+    let text = FILTER.get().map(|(_, text)| text.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    text.unwrap_or_default()
+}
+
+/// Logs by another filter from here on.
+///
+/// # Errors
+/// [`BadFilter`]; what was in force stays so.
+pub fn change_filter(text: &str) -> Result<(), BadFilter> {
+    let filter = parse_filter(text)?;
+    let (handle, current) = FILTER.get().ok_or(BadFilter::NoLog)?;
+    handle.reload(filter).map_err(|error| BadFilter::Unparsable(error.to_string()))?;
+    text.clone_into(&mut current.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use trunkline_chime::announcements::News;
 use trunkline_chime::command::Command;
 use trunkline_chime::event::{self, CallEvent};
 
-use super::{CallSupervisor, end_of};
+use super::{CallSupervisor, end_of, log_summary};
 use crate::call_control::Sma;
 use crate::messages::{Announce, CallNews, EndCall, Farewell, Placed};
 use crate::registry::AnnouncedCall;
@@ -52,7 +52,7 @@ impl CallSupervisor {
         call.record.note(millis(now - call.born), "end", reason.to_string());
         call.record.end(Termination::from(reason), now - call.born);
         self.registry.give_up(call, reason, now, self.settings.limits.history_max);
-        tracing::info!(call = %call.record.id, reason = reason.as_str(), "an announced call ended without media");
+        log_summary(&call.record, reason, now - call.born);
     }
 
     /// Ends a call whose media is not here; the caller, if there is one, is hung up on.
