@@ -26,11 +26,15 @@ where
         Self(actor.clone().recipient())
     }
 
-    /// Hands `message` over without waiting.
+    /// Hands `message` over without waiting. An actor that is gone takes everything: it was shut down because nobody
+    /// wants its audio any more (a model that is given up), and what nobody wants is no loss.
     ///
     /// # Errors
-    /// The message itself, when the mailbox is full or the actor gone: it stays with its sender, who counts what it drops.
+    /// The message itself, when the mailbox is full: it stays with its sender, who counts what it drops.
     pub fn push(&self, message: M) -> Result<(), M> {
-        self.0.try_send(message).map_err(SendError::into_inner)
+        match self.0.try_send(message) {
+            Ok(()) | Err(SendError::Closed(_)) => Ok(()),
+            Err(SendError::Full(message)) => Err(message),
+        }
     }
 }
