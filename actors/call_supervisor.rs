@@ -68,6 +68,14 @@ impl Call {
         self.record.note_taking(at_ms, kind, text.to_owned(), took);
     }
 
+    /// Adds a prompt to the call's timeline. Its words are for the operators' page; what the SIP media application is
+    /// asked for stays out of the log.
+    pub(crate) fn note_prompt(&self, text: String) {
+        let at_ms = millis(self.born.elapsed());
+        tracing::debug!(call = %self.record.id, at_ms, kind = "prompt");
+        self.record.note(at_ms, "prompt", text);
+    }
+
     /// Moves the call on, unless it is on its way out.
     pub(crate) fn set_state(&self, state: CallState) {
         if self.record.state() != CallState::Ending {

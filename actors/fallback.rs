@@ -149,7 +149,7 @@ impl FallbackActor {
                 SmaPrompt::Goodbye => Prompt::Goodbye,
             };
             let text = fallback.call.settings.texts.of(prompt);
-            fallback.call.note("prompt", format!("by the SIP media application: {text}"));
+            fallback.call.note_prompt(format!("by the SIP media application: {text}"));
             fallback.input(FallbackInput::SmaAccepted(what), ctx);
         });
         ctx.spawn(answered);

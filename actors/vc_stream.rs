@@ -235,7 +235,7 @@ impl VcStreamActor {
             tell(&self.siblings.fallback, Hushed);
         }
         if let Some(prompt) = ran.begun.take() {
-            self.call.note("prompt", self.call.settings.texts.of(prompt).to_owned());
+            self.call.note_prompt(self.call.settings.texts.of(prompt).to_owned());
         }
         if let Some(prompt) = ran.finished.take() {
             tell(&self.siblings.fallback, PromptPlayed(prompt));

@@ -11,8 +11,10 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
 use actix_web::dev::ServerHandle;
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, web};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use trunkline_actors::call_control::Flush;
@@ -29,7 +31,8 @@ use crate::cli::announce_listening;
 use crate::http::auth::Secured;
 use crate::http::live::{self, LiveBoard};
 use crate::http::{
-    Lifecycle, Shared, admin, carrier, events, health, ingest, log, metrics, outreach, page, session, sma,
+    Lifecycle, Shared, admin, carrier, events, health, ingest, log, metrics, openapi, outreach, page, refuse, session,
+    sma,
 };
 use crate::links::socket::Heartbeat;
 use crate::model::{BadKey, TlsSetupError};
@@ -300,26 +303,41 @@ fn media_routes(config: &mut web::ServiceConfig) {
 
 fn admin_routes(config: &mut web::ServiceConfig) {
     config
-        .route("/healthz", web::get().to(health::healthz))
-        .route("/readyz", web::get().to(health::readyz))
-        .route("/metrics", web::get().to(metrics::metrics))
-        .route("/admin/calls", web::get().to(admin::list))
-        .route("/admin/calls/{id}", web::get().to(admin::one))
-        .route("/admin/calls/{id}/listen", web::get().to(admin::listen))
-        .route("/admin/calls/{id}/hangup", web::post().to(admin::hang_up))
-        .route("/admin/calls/{id}/listen-token", web::post().to(admin::listen_token))
-        .route("/admin/live", web::get().to(live::live))
-        .route("/", web::get().to(page::workspace))
-        .route("/assets/{name}", web::get().to(page::asset))
-        .route("/login", web::post().to(session::log_in))
-        .route("/logout", web::post().to(session::log_out))
-        .route("/admin/drain", web::post().to(admin::drain))
-        .route("/admin/log", web::get().to(log::show))
-        .route("/admin/log", web::put().to(log::change))
-        .route("/admin/events", web::post().to(events::take))
-        .route("/api/outreach/call/initiate", web::post().to(outreach::initiate))
-        .route("/sma/events", web::post().to(sma::answer))
+        .service(web::resource("/healthz").route(web::get().to(health::healthz)))
+        .service(web::resource("/readyz").route(web::get().to(health::readyz)))
+        .service(web::resource("/metrics").route(web::get().to(metrics::metrics)))
+        .service(web::resource("/admin/calls").route(web::get().to(admin::list)))
+        .service(web::resource("/admin/calls/{id}").route(web::get().to(admin::one)))
+        .service(web::resource("/admin/calls/{id}/listen").route(web::get().to(admin::listen)))
+        .service(web::resource("/admin/calls/{id}/hangup").route(web::post().to(admin::hang_up)))
+        .service(web::resource("/admin/calls/{id}/listen-token").route(web::post().to(admin::listen_token)))
+        .service(web::resource("/admin/live").route(web::get().to(live::live)))
+        .service(web::resource("/").route(web::get().to(page::workspace)))
+        .service(web::resource("/assets/{name}").route(web::get().to(page::asset)))
+        .service(web::resource("/login").route(web::post().to(session::log_in)))
+        .service(web::resource("/logout").route(web::post().to(session::log_out)))
+        .service(web::resource("/admin/drain").route(web::post().to(admin::drain)))
+        .service(web::resource("/admin/log").route(web::get().to(log::show)).route(web::put().to(log::change)))
+        .service(web::resource("/admin/events").route(web::post().to(events::take)))
+        .service(web::resource("/api/outreach/call/initiate").route(web::post().to(outreach::initiate)))
+        .service(web::resource("/sma/events").route(web::post().to(sma::answer)))
+        .service(web::resource("/api/openapi.json").route(web::get().to(openapi::describe)))
+        .default_service(web::to(nothing_here))
+        .app_data(web::QueryConfig::default().error_handler(|error, _| bad_request(&error)))
+        .app_data(web::PathConfig::default().error_handler(|error, _| bad_request(&error)))
         .app_data(web::PayloadConfig::new(MAX_BODY));
+}
+
+async fn nothing_here() -> HttpResponse {
+    refuse(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path; /api/openapi.json tells what there is")
+        .into()
+}
+
+/// A query or a path that cannot be read.
+fn bad_request(error: &impl std::fmt::Display) -> actix_web::Error {
+    let message = error.to_string();
+    let refusal = HttpResponse::from(refuse(StatusCode::BAD_REQUEST, "bad_parameter", message.clone()));
+    InternalError::from_response(message, refusal).into()
 }
 
 /// A listener whose accepted sockets inherit a small send buffer and a limit on unacknowledged data.

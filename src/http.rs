@@ -9,6 +9,7 @@ pub(crate) mod ingest;
 pub(crate) mod live;
 pub(crate) mod log;
 pub(crate) mod metrics;
+pub(crate) mod openapi;
 pub(crate) mod outreach;
 pub(crate) mod page;
 pub(crate) mod session;

@@ -124,7 +124,7 @@ async fn every_bad_body_is_taken_as_its_table_says_and_leaves_no_trace_of_itself
 
     // Not even at its most talkative does the log hold what a stranger wrote, or a number.
     let log = service.process.stderr();
-    assert!(log.len() > 1_000);
+    assert!(log.lines().count() > 3, "{log}");
     let oversized: Value = serde_json::from_slice(&body("bad/started-oversized-callid.json")).unwrap();
     let oversized = oversized["detail"]["callId"].as_str().unwrap();
     for raw in ["5550100001", "5550199002", "etc/passwd\0", "passwd\u{0}", oversized, "[[[[[[[[[["] {

@@ -8,14 +8,15 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN, UPGRADE};
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use trunkline_actors::messages::EndCall;
 use trunkline_actors::registry::Seen;
-use trunkline_call::EndReason;
+use trunkline_call::{CallDetail, CallId, CallState, CallView, EndReason};
 use trunkline_media::LineCodec;
+use utoipa::{IntoParams, ToSchema};
 
 use super::auth::unix_now;
+use super::openapi::Refusal;
 use super::{Refused, Shared, ingest, page, refuse, session};
 
 /// Every path of the admin listener but health needs `admin.token`, where one is set. Pages of other sites stay out: a
@@ -108,50 +109,107 @@ fn is_foreign(headers: &HeaderMap, no_token: bool) -> bool {
     no_token && !loopback
 }
 
-#[derive(Deserialize)]
+/// Which calls.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
-    state: Option<String>,
-    reveal: Option<String>,
+    /// Calls in this state; without it all that live or are announced. `ended`: those that ended lately.
+    state: Option<CallState>,
+    /// `numbers` shows them.
+    reveal: Option<Reveal>,
+    /// So many at most ...
     limit: Option<usize>,
+    /// ... after so many.
     offset: Option<usize>,
 }
 
-impl ListQuery {
-    fn reveals(&self, shared: &Shared) -> bool {
-        !shared.mask_numbers || self.reveal.as_deref() == Some("numbers")
-    }
+/// What is shown of one call.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RevealQuery {
+    /// `numbers` shows them.
+    reveal: Option<Reveal>,
+}
+
+/// What is not shown unless it is asked for.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reveal {
+    /// Telephone numbers in full.
+    Numbers,
+}
+
+/// Calls.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CallList {
+    calls: Vec<CallView>,
+}
+
+/// A way to listen in.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ListenToken {
+    /// `EXPIRY.HMAC`; none where no `admin.token` is set.
+    #[schema(required)]
+    token: Option<String>,
+    /// Unix seconds.
+    expires_at: u64,
+    /// Where the socket is opened.
+    path: String,
+}
+
+/// The call that was meant.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CallName {
+    call_id: CallId,
+}
+
+/// The service is about to end.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Draining {
+    draining: bool,
+    /// Calls that still live.
+    live: usize,
+}
+
+fn reveals(asked: Option<Reveal>, shared: &Shared) -> bool {
+    !shared.mask_numbers || asked.is_some()
 }
 
 /// `GET /admin/calls`: newest first; live and announced ones, or with `?state=ended` those that ended lately.
+#[utoipa::path(get, path = "/admin/calls", params(ListQuery), responses((status = 200, description = "Newest first", body = CallList), (status = 400, description = "A value that is not allowed", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn list(shared: web::Data<Shared>, query: web::Query<ListQuery>) -> HttpResponse {
-    let calls = match query.state.as_deref() {
+    let calls = match query.state {
         None => shared.registry.calls(),
-        Some("ended") => shared.registry.ended_calls(),
+        Some(CallState::Ended) => shared.registry.ended_calls(),
         Some(state) => {
             let mut live = shared.registry.calls();
-            live.retain(|seen| seen.record.state().as_str() == state);
+            live.retain(|seen| seen.record.state() == state);
             live
         }
     };
-    let reveal = query.reveals(&shared);
+    let reveal = reveals(query.reveal, &shared);
     let page = calls.iter().skip(query.offset.unwrap_or(0)).take(query.limit.unwrap_or(usize::MAX));
-    let calls: Vec<_> = page.map(|seen| seen.record.view(seen.age, reveal)).collect();
-    HttpResponse::Ok().json(json!({"calls": calls}))
+    let calls = page.map(|seen| seen.record.view(seen.age, reveal)).collect();
+    HttpResponse::Ok().json(CallList { calls })
 }
 
 /// `GET /admin/calls/{id}`: with timeline and histograms.
+#[utoipa::path(get, path = "/admin/calls/{id}", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"), RevealQuery), responses((status = 200, description = "One call with all that is kept of it", body = CallDetail), (status = 400, description = "A value that is not allowed", body = Refusal), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn one(
     shared: web::Data<Shared>,
     id: web::Path<String>,
-    query: web::Query<ListQuery>,
+    query: web::Query<RevealQuery>,
 ) -> HttpResponse {
     match shared.registry.find(&id) {
-        Some(Seen { record, age }) => HttpResponse::Ok().json(record.detail(age, query.reveals(&shared))),
+        Some(Seen { record, age }) => HttpResponse::Ok().json(record.detail(age, reveals(query.reveal, &shared))),
         None => no_such_call(&id).into(),
     }
 }
 
 /// `GET /admin/calls/{id}/listen`: a WebSocket that hears the call, PCMU.
+#[utoipa::path(get, path = "/admin/calls/{id}/listen", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"), ("token" = Option<String>, Query, description = "What listen-token gave")), responses((status = 101, description = "A WebSocket: PCMU, caller and model mixed, 160 bytes a message"), (status = 400, description = "No WebSocket handshake", body = Refusal), (status = 503, description = "Listeners enough", body = Refusal), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn listen(
     request: HttpRequest,
     body: web::Payload,
@@ -164,6 +222,7 @@ pub(crate) async fn listen(
 
 /// `POST /admin/calls/{id}/listen-token`: lets a page listen in for which a header or cookie is no way. Without
 /// `admin.token` there is nothing to sign with, and nothing needs signing.
+#[utoipa::path(post, path = "/admin/calls/{id}/listen-token", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1")), responses((status = 200, description = "Good for a minute", body = ListenToken), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn listen_token(shared: web::Data<Shared>, id: web::Path<String>) -> HttpResponse {
     let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id).into() };
     let call_id = seen.record.id.as_str();
@@ -171,15 +230,16 @@ pub(crate) async fn listen_token(shared: web::Data<Shared>, id: web::Path<String
     let token = shared.admin.sign(call_id, LISTEN, expires_at);
     let query = token.as_ref().map(|token| format!("?token={token}")).unwrap_or_default();
     let path = format!("/admin/calls/{call_id}/listen{query}");
-    HttpResponse::Ok().json(json!({"token": token, "expiresAt": expires_at, "path": path}))
+    HttpResponse::Ok().json(ListenToken { token, expires_at, path })
 }
 
 /// `POST /admin/calls/{id}/hangup`.
+#[utoipa::path(post, path = "/admin/calls/{id}/hangup", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1")), responses((status = 202, description = "It ends", body = CallName), (status = 409, description = "It is over", body = Refusal), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn hang_up(shared: web::Data<Shared>, id: web::Path<String>) -> HttpResponse {
     let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id).into() };
     let call_id = seen.record.id.clone();
     match shared.supervisor.send(EndCall::now(call_id, EndReason::OperatorHangup)).await {
-        Ok(true) => HttpResponse::Accepted().json(json!({"callId": seen.record.id.as_str()})),
+        Ok(true) => HttpResponse::Accepted().json(CallName { call_id: seen.record.id.clone() }),
         Ok(false) => {
             refuse(StatusCode::CONFLICT, "already_ended", format!("the call {} is over", seen.record.id)).into()
         }
@@ -188,9 +248,10 @@ pub(crate) async fn hang_up(shared: web::Data<Shared>, id: web::Path<String>) ->
 }
 
 /// `POST /admin/drain`: no new calls, live ones finish, then the service ends, as on SIGTERM.
+#[utoipa::path(post, path = "/admin/drain", responses((status = 202, description = "As on SIGTERM", body = Draining), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn drain(shared: web::Data<Shared>) -> HttpResponse {
     shared.lifecycle.ask_to_drain();
-    HttpResponse::Accepted().json(json!({"draining": true, "live": shared.registry.live()}))
+    HttpResponse::Accepted().json(Draining { draining: true, live: shared.registry.live() })
 }
 
 fn no_such_call(id: &str) -> Refused {

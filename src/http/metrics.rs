@@ -19,12 +19,14 @@ use trunkline_call::{CallRecord, EndReason};
 use trunkline_realtime::Loss;
 
 use super::Shared;
+use super::openapi::Refusal;
 use crate::telemetry;
 use histogram::{Buckets, ByWorker, MODEL, OWN};
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// Gathers what the calls counted. Everything is read, nothing is kept: the calls' own counters are the truth.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain"), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     let mut text = String::new();
     match encode(&mut text, &gather(&shared)) {
@@ -246,7 +248,7 @@ fn gather_aws(shared: &Shared, registry: &mut Registry) {
             requests.get_or_create(&[("result", result.to_owned())]).inc_by(count);
         }
         registry.register("sma_requests", "Requests to the SIP media application, by result", requests);
-        let waiting = gauge(health.waiting() as u64);
+        let waiting = gauge(health.waiting());
         registry.register("sma_waiting", "Requests that wait for their share of the quota", waiting);
     }
 }

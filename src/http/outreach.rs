@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use trunkline_actors::call_control::PlaceCall;
 use trunkline_actors::messages::{Announce, Placed};
 use trunkline_actors::ports::{ControlError, OutgoingCall};
 use trunkline_call::{CallFacts, CallId, Direction, Glob};
 use trunkline_chime::command::{OutboundCall, is_e164};
+use utoipa::ToSchema;
 
+use super::openapi::Refusal;
 use super::{Refused, Shared, refuse};
 use crate::settings::SmaSettings;
 
@@ -33,15 +34,29 @@ impl Outreach {
     }
 }
 
-#[derive(Deserialize)]
-struct Wanted {
+/// Whom to ring up.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Wanted {
+    /// E.164, in `sma.allowed_destinations`.
     to: String,
+    /// E.164; else `sma.from_number`.
     from: Option<String>,
+    /// The route to take in the place of the one for `to`.
     route: Option<String>,
+    /// Kept with the call.
     metadata: Option<serde_json::Value>,
 }
 
+/// A call that rings.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PlacedCall {
+    call_id: CallId,
+    transaction_id: String,
+}
+
 /// Places one call, once. What comes of it shows in the list of calls.
+#[utoipa::path(post, path = "/api/outreach/call/initiate", request_body = Wanted, responses((status = 202, description = "It rings", body = PlacedCall), (status = 400, description = "A value that is not allowed", body = Refusal), (status = 403, description = "The destination is not allowed, or a page of another site", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 429, description = "Over quota", body = Refusal), (status = 502, description = "The SIP media application refused", body = Refusal), (status = 503, description = "Off, or draining", body = Refusal), (status = 504, description = "Whether it rings is not known", body = Refusal)))]
 pub(crate) async fn initiate(shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
     place(&shared, &body).await.unwrap_or_else(HttpResponse::from)
 }
@@ -97,7 +112,7 @@ async fn place(shared: &Shared, body: &[u8]) -> Result<HttpResponse, Refused> {
         Ok(transaction_id) => {
             told(Some(transaction_id.clone())).await.map_err(|_| internal())?;
             tracing::info!(call = %call_id, transaction = transaction_id, "a call was placed");
-            Ok(HttpResponse::Accepted().json(json!({"callId": call_id.as_str(), "transactionId": transaction_id})))
+            Ok(HttpResponse::Accepted().json(PlacedCall { call_id, transaction_id }))
         }
         // The telephone may ring all the same: the call stays announced, and is never placed again by itself.
         Err(error @ ControlError::Unavailable(_)) => {

@@ -5,11 +5,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{COOKIE, HeaderMap, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::auth::{Secured, unix_now};
+use super::openapi::Refusal;
 use super::{Shared, page};
 
-const COOKIE_NAME: &str = "trunkline_session";
+/// The session's cookie.
+pub(crate) const COOKIE_NAME: &str = "trunkline_session";
 /// A working day and a bit: an operator logs in once a shift.
 const SESSION_SECONDS: u64 = 12 * 60 * 60;
 /// What a session's token is signed for. No call's token is: `session` is no role of a socket.
@@ -24,12 +27,15 @@ pub(crate) fn admits(door: &Secured, headers: &HeaderMap, now: u64) -> bool {
     sessions.any(|session| door.check_token(session, SESSION.0, SESSION.1, now).is_some())
 }
 
-#[derive(Deserialize)]
+/// The login's form.
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct Login {
+    /// `admin.token`.
     token: String,
 }
 
 /// `POST /login`, from the form: to the page with a session, or the form again.
+#[utoipa::path(post, path = "/login", security(()), request_body(content = Login, content_type = "application/x-www-form-urlencoded"), responses((status = 303, description = "In, with a cookie"), (status = 400, description = "The form lacks its token", body = String, content_type = "text/html"), (status = 401, description = "Not the token", body = String, content_type = "text/html"), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn log_in(request: HttpRequest, shared: web::Data<Shared>, form: web::Bytes) -> HttpResponse {
     let Ok(login) = web::Query::<Login>::from_query(&String::from_utf8_lossy(&form)) else {
         return page::login(StatusCode::BAD_REQUEST, "The form lacks its token.");
@@ -43,6 +49,7 @@ pub(crate) async fn log_in(request: HttpRequest, shared: web::Data<Shared>, form
 }
 
 /// `POST /logout`.
+#[utoipa::path(post, path = "/logout", responses((status = 303, description = "Out"), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
 pub(crate) async fn log_out(request: HttpRequest) -> HttpResponse {
     to_the_page(Some(cookie(&request, String::new(), 0)))
 }

@@ -3,6 +3,7 @@ mod air;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use self::air::Air;
 pub use self::air::{ACCEPT_GUARD, HUSH_GUARD, PROMPT_GUARD};
@@ -73,7 +74,7 @@ impl Default for FallbackSettings {
 }
 
 /// Where a call's fallback stands, as in CALL's `fallback.state`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FallbackState {
     /// The model has the call.

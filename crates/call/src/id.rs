@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Longest call id taken, in bytes (all allowed characters are one byte).
 const MAX_LENGTH: usize = 128;
@@ -11,8 +12,9 @@ const MAX_LENGTH: usize = 128;
 /// What a call is known by on every surface: 1 to 128 of `A-Za-z0-9._:@-`.
 ///
 /// The alphabet keeps it safe in URLs, log lines, file names and metric labels. Cloning copies a pointer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9._:@-]{1,128}$")]
 pub struct CallId(Arc<str>);
 
 /// Why a text is not a call id.

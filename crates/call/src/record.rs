@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{CallId, Termination};
 
@@ -28,7 +29,7 @@ pub const MAX_TIMELINE_ENTRIES: usize = 500;
 pub const MAX_NOTE_BYTES: usize = 512;
 
 /// Where a call stands, as in CALL's `state`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallState {
     /// An event or an outbound request told of it; no media yet.
@@ -62,7 +63,7 @@ impl CallState {
 }
 
 /// Who called whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// The caller called us.
@@ -115,7 +116,7 @@ impl CallFacts {
 }
 
 /// One thing that happened in a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TimelineEntry {
     /// When, in ms since the call's start.

@@ -1,4 +1,5 @@
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Most points of a call's series; a longer call is shown more coarsely.
 pub const MAX_POINTS: usize = 600;
@@ -67,7 +68,7 @@ impl LineSeries {
 }
 
 /// A call's line over time, oldest first; each list holds one value a step since the call's media came.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SeriesView {
     /// Length of a step.

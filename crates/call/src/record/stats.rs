@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use trunkline_media::{FRAME_MS, LatencyHistogram};
+use utoipa::ToSchema;
 
 use crate::FallbackState;
 
@@ -166,7 +167,7 @@ impl LegStats {
 }
 
 /// Where the model's session stands, as in CALL's `model.state`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelStatus {
     /// The call has no model (echo), or none yet.

@@ -3,6 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 use trunkline_media::LatencyHistogram;
+use utoipa::ToSchema;
 
 use super::{
     CallRecord, CallState, Cold, Direction, DropPlace, LegStats, ModelStats, ModelStatus, RtpReading, SeriesView,
@@ -14,32 +15,40 @@ use crate::{CallId, CallResult, EndReason, FallbackState, mask_number};
 const LAST_RFC3339_MS: u64 = 253_402_300_799_999;
 
 /// CALL, as the admin listener gives it. Every key is always there, `null` where unknown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallView {
     /// The call.
     pub call_id: CallId,
     /// The Voice Connector's transaction.
+    #[schema(required)]
     pub transaction_id: Option<String>,
     /// The SIP media application's transaction.
+    #[schema(required)]
     pub sma_transaction_id: Option<String>,
     /// Where the call stands.
     pub state: CallState,
     /// Who called whom.
+    #[schema(required)]
     pub direction: Option<Direction>,
     /// Calling number, masked unless revealed.
+    #[schema(required)]
     pub from: Option<String>,
     /// Called number, masked unless revealed.
+    #[schema(required)]
     pub to: Option<String>,
     /// The route's pattern.
+    #[schema(required)]
     pub route: Option<String>,
     /// How the media comes.
+    #[schema(required)]
     pub link: Option<String>,
     /// RFC 3339, UTC, with milliseconds.
     pub started_at: String,
     /// Age of the call, or its length once ended.
     pub duration_ms: u64,
     /// Why it ended.
+    #[schema(required)]
     pub end_reason: Option<EndReason>,
     /// Caller to model.
     pub up: UpView,
@@ -52,11 +61,12 @@ pub struct CallView {
     /// Outages.
     pub fallback: FallbackView,
     /// Packets, where the call comes by them (SIP).
+    #[schema(required)]
     pub rtp: Option<RtpView>,
 }
 
 /// Packets of a call's own media.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RtpView {
     /// Packets received.
@@ -74,13 +84,15 @@ pub struct RtpView {
     /// Depth of the jitter buffer.
     pub depth_ms: u64,
     /// Round trip by RTCP, in ms.
+    #[schema(required)]
     pub round_trip_ms: Option<f64>,
     /// Estimated mean opinion score, 1.0 to 4.5.
+    #[schema(required)]
     pub mos: Option<f64>,
 }
 
 /// Caller to model. Frames are 20 ms.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UpView {
     /// Frames taken from the caller.
@@ -94,7 +106,7 @@ pub struct UpView {
 }
 
 /// Model to caller. Frames are 20 ms.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DownView {
     /// Frames played to the caller.
@@ -110,12 +122,13 @@ pub struct DownView {
 }
 
 /// The model's session.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelView {
     /// Where it stands.
     pub state: ModelStatus,
     /// Its id.
+    #[schema(required)]
     pub session_id: Option<String>,
     /// Sessions opened in the place of lost ones.
     pub reconnects: u64,
@@ -128,20 +141,24 @@ pub struct ModelView {
 }
 
 /// Latencies in ms, to a thousandth.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct LatencyView {
     /// The latest.
+    #[schema(required)]
     pub last: Option<f64>,
     /// Median.
+    #[schema(required)]
     pub p50: Option<f64>,
     /// 95 % are below.
+    #[schema(required)]
     pub p95: Option<f64>,
     /// 99 % are below.
+    #[schema(required)]
     pub p99: Option<f64>,
 }
 
 /// Our own share of latency.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BridgeView {
     /// Socket in to model socket out.
@@ -151,16 +168,18 @@ pub struct BridgeView {
 }
 
 /// Latencies in ms, to a thousandth.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct QuantilesView {
     /// Median.
+    #[schema(required)]
     pub p50: Option<f64>,
     /// 99 % are below.
+    #[schema(required)]
     pub p99: Option<f64>,
 }
 
 /// Outages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FallbackView {
     /// Where the fallback stands.
     pub state: FallbackState,
@@ -171,15 +190,17 @@ pub struct FallbackView {
 }
 
 /// CALL with all that is kept of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallDetail {
     /// CALL.
     #[serde(flatten)]
     pub call: CallView,
     /// From the choice of the route to the model's first session, in ms.
+    #[schema(required)]
     pub setup_ms: Option<f64>,
     /// Whose side failed, once ended.
+    #[schema(required)]
     pub result: Option<CallResult>,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
@@ -194,23 +215,28 @@ pub struct CallDetail {
 }
 
 /// Latencies as pairs of a bucket's upper bound in ms and what fell into it; empty buckets are left out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistogramsView {
     /// Socket in to model socket out.
+    #[schema(value_type = Vec<Vec<f64>>)]
     pub up_ms: Vec<(f64, u64)>,
     /// Model socket in to ready for playout.
+    #[schema(value_type = Vec<Vec<f64>>)]
     pub down_ms: Vec<(f64, u64)>,
     /// End of the caller's turn to first audio.
+    #[schema(value_type = Vec<Vec<f64>>)]
     pub response_latency_ms: Vec<(f64, u64)>,
 }
 
 /// Frames lost, by [`DropPlace::name`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DropsView {
     /// Caller to model.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub up: BTreeMap<&'static str, u64>,
     /// Model to caller.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub down: BTreeMap<&'static str, u64>,
 }
 
