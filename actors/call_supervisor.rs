@@ -259,12 +259,13 @@ fn start_siblings(
 /// The one line a call leaves in the log.
 fn log_summary(record: &CallRecord, reason: EndReason, duration: Duration) {
     let us = |latency: Option<Duration>| latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
-    let (link, route) = record.update(|facts| (facts.link.clone(), facts.route.clone()));
+    let facts = record.facts();
     let rtp = record.rtp.get().unwrap_or_default();
     tracing::info!(
         call = %record.id,
-        link,
-        route,
+        trace_id = facts.trace.map(|trace| trace.trace_id()),
+        link = facts.link,
+        route = facts.route,
         reason = reason.as_str(),
         result = Termination::from(reason).result.as_str(),
         duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),

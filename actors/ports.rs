@@ -10,6 +10,7 @@ use bytestring::ByteString;
 use futures_util::Sink;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::LocalBoxStream;
+use trunkline_call::{CallId, TraceContext};
 
 /// Opens sockets to the model. One lives on each worker; what it returns never leaves that worker.
 pub trait ModelTransport {
@@ -135,14 +136,26 @@ pub enum ControlError {
     Refused(String),
 }
 
+/// On whose behalf a tool is called.
+#[derive(Clone, Debug)]
+pub struct ToolCall {
+    /// The tool's name.
+    pub name: String,
+    /// The JSON object that the model wrote, checked to be one.
+    pub arguments: String,
+    /// The call.
+    pub call_id: CallId,
+    /// Its trace, with a span of this tool's own as parent.
+    pub trace: TraceContext,
+}
+
 /// Calls the HTTP tools of the configuration. One lives on each worker.
 pub trait ToolCaller {
-    /// Runs the tool `name`; `arguments` is the JSON object that the model wrote, checked to be one. Gives what the model
-    /// is to be told, already bounded in length; errors are told to it as well.
+    /// Runs a tool. Gives what the model is to be told, already bounded in length; errors are told to it as well.
     ///
     /// # Errors
     /// A text for the model and the timeline, without address or secret.
-    fn call(&self, name: &str, arguments: String, call_id: &str) -> LocalBoxFuture<'static, Result<String, String>>;
+    fn call(&self, call: ToolCall) -> LocalBoxFuture<'static, Result<String, String>>;
 }
 
 /// Sends a control message. Control is rare at its source (a key, a turn, an end), so that ignoring the mailbox bound

@@ -22,6 +22,7 @@ use std::time::Duration;
 use actix::Addr;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use serde_json::json;
 use tokio::sync::Notify;
 use trunkline_actors::call_control::ControlHealth;
@@ -29,6 +30,7 @@ use trunkline_actors::call_supervisor::CallSupervisor;
 use trunkline_actors::messages::Refusal;
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::BridgeSettings;
+use trunkline_call::TraceContext;
 
 use crate::aws::{EventStats, SourceHealth};
 use crate::links::socket::Heartbeat;
@@ -97,6 +99,13 @@ impl Lifecycle {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+}
+
+/// The trace that a request is part of, where it says so (W3C Trace Context).
+pub(crate) fn trace_of(headers: &HeaderMap) -> Option<Box<TraceContext>> {
+    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let states: Vec<&str> = headers.get_all("tracestate").filter_map(|state| state.to_str().ok()).collect();
+    TraceContext::parse(parent, Some(&states.join(","))).map(Box::new)
 }
 
 /// A refusal in the contract's words: `{"error":{"code","message"}}`.

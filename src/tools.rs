@@ -20,7 +20,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use serde::de::IgnoredAny;
 use trunkline_actors::call_supervisor::ToolFactory;
-use trunkline_actors::ports::ToolCaller;
+use trunkline_actors::ports::{ToolCall, ToolCaller};
 
 use crate::model::{TlsSetupError, Tuned, client_config};
 use crate::settings::HttpToolSettings;
@@ -105,8 +105,9 @@ impl HttpTools {
 }
 
 impl ToolCaller for HttpTools {
-    fn call(&self, name: &str, arguments: String, call_id: &str) -> LocalBoxFuture<'static, Result<String, String>> {
-        let Some(tool) = self.shared.tools.get(name).cloned() else {
+    fn call(&self, call: ToolCall) -> LocalBoxFuture<'static, Result<String, String>> {
+        let ToolCall { name, arguments, call_id, trace } = call;
+        let Some(tool) = self.shared.tools.get(&name).cloned() else {
             return async { Err("there is no such tool".to_owned()) }.boxed_local();
         };
         let mut request = self
@@ -117,7 +118,11 @@ impl ToolCaller for HttpTools {
             .force_close()
             .insert_header((CONTENT_TYPE, "application/json"))
             .insert_header((USER_AGENT, concat!("trunkline/", env!("CARGO_PKG_VERSION"))))
-            .insert_header(("x-trunkline-call-id", call_id));
+            .insert_header(("x-trunkline-call-id", call_id.as_str()))
+            .insert_header(("traceparent", trace.to_string()));
+        if let Some(state) = trace.state() {
+            request = request.insert_header(("tracestate", state));
+        }
         if let Some(authorization) = tool.authorization {
             request = request.insert_header((AUTHORIZATION, authorization));
         }

@@ -72,6 +72,7 @@ async fn lines_are_json_name_their_call_and_hold_no_secret_at_any_level() {
     let summary = of("loud").into_iter().find(|line| line["message"] == "call ended").unwrap();
     assert_eq!((&summary["reason"], &summary["result"]), (&json!("caller_hangup"), &json!("success")));
     assert_eq!((&summary["up_frames"], &summary["responses"]), (&json!(10), &json!(1)));
+    assert_eq!(summary["trace_id"].as_str().unwrap().len(), 32, "a call that came without a trace has one of its own");
     assert_eq!((&summary["link"], &summary["route"]), (&json!("ingest"), &json!("*")));
     for key in ["setup_ms", "up_dropped_at", "down_dropped_at", "bridge_up_p99_us", "response_p50_us", "rtp_lost"] {
         assert!(summary.get(key).is_some(), "{key}: {summary:#}");

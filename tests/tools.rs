@@ -239,7 +239,10 @@ async fn a_tool_of_the_configuration_is_asked_over_http_and_its_answer_told() {
     let all = [("TRUNKLINE__REALTIME__URL", url.as_str()), ("TRUNKLINE__REALTIME__API_KEY", "outside")];
     let file = weather(sockets.local_addr().unwrap(), token.to_str().unwrap());
     let service = Service::configured(&file, &all).await;
-    let _phone = Phone::dial(&service, "callId=c-1").await;
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let trace =
+        [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", "vendor=1")];
+    let _phone = Phone::dial_with(&service, "callId=c-1", &trace).await;
     let mut session = model.accept().await;
     let update = session.set_up().await;
     let tools = update["session"]["tools"].as_array().unwrap();
@@ -255,6 +258,11 @@ async fn a_tool_of_the_configuration_is_asked_over_http_and_its_answer_told() {
     for line in ["x-trunkline-call-id: c-1", "content-type: application/json", "authorization: bearer tool-t0ken"] {
         assert!(head.lines().any(|sent| sent == line), "{line} is not in {head}");
     }
+    // It is part of the trace that the call came with, below a span of its own.
+    let parent = head.lines().find_map(|line| line.strip_prefix("traceparent: ")).unwrap();
+    assert!(parent.starts_with(&format!("00-{TRACE}-")) && parent.ends_with("-01") && parent.len() == 55, "{parent}");
+    assert!(!parent.contains("00f067aa0ba902b7") && head.lines().any(|sent| sent == "tracestate: vendor=1"), "{head}");
+    assert_eq!(service.call("c-1").await["traceId"], TRACE);
     assert_eq!(arguments, json!({"city": "Köln"}));
     assert_eq!(output(&mut session, "call_1").await, json!({"sky": "grey"}));
     session.expect("response.create").await;

@@ -18,7 +18,7 @@ use super::CallSupervisor;
 use crate::link::{LinkControl, LinkOut, LinkReceiver, link};
 use crate::memory_transport::MemoryTransport;
 use crate::messages::{Admit, Attach, CallerAudio};
-use crate::ports::{ModelTransport, ToolCaller, tell};
+use crate::ports::{ModelTransport, ToolCall, ToolCaller, tell};
 use crate::prompts::PromptAudio;
 use crate::registry::Registry;
 use crate::settings::{BridgeSettings, PromptTexts};
@@ -61,7 +61,7 @@ fn supervisor() -> (Addr<CallSupervisor>, Arc<Registry>) {
 struct NoTools;
 
 impl ToolCaller for NoTools {
-    fn call(&self, _: &str, _: String, _: &str) -> LocalBoxFuture<'static, Result<String, String>> {
+    fn call(&self, _: ToolCall) -> LocalBoxFuture<'static, Result<String, String>> {
         Box::pin(std::future::ready(Err("there are none".to_owned())))
     }
 }

@@ -20,7 +20,7 @@ use trunkline_actors::call_supervisor::CallSupervisor;
 use trunkline_actors::link::{LinkAudio, LinkControl, LinkOut, LinkReceiver, link};
 use trunkline_actors::memory_transport::{MemoryServer, MemoryTransport};
 use trunkline_actors::messages::{Admit, Attach, CallerAudio, OpenSession};
-use trunkline_actors::ports::{Incoming, ModelTransport, Outgoing, ToolCaller};
+use trunkline_actors::ports::{Incoming, ModelTransport, Outgoing, ToolCall, ToolCaller};
 use trunkline_actors::prompts::PromptAudio;
 use trunkline_actors::registry::Registry;
 use trunkline_actors::settings::{BridgeSettings, PromptTexts};
@@ -237,7 +237,7 @@ fn settings(format: ModelFormat) -> BridgeSettings {
 struct NoTools;
 
 impl ToolCaller for NoTools {
-    fn call(&self, name: &str, _: String, _: &str) -> LocalBoxFuture<'static, Result<String, String>> {
+    fn call(&self, ToolCall { name, .. }: ToolCall) -> LocalBoxFuture<'static, Result<String, String>> {
         let answer = Err(format!("no tool {name}"));
         async move { answer }.boxed_local()
     }

@@ -16,7 +16,7 @@ use trunkline_media::LineCodec;
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::unix_now;
-use super::openapi::Refusal;
+use super::openapi::{NotLetIn, Refusal};
 use super::{Refused, Shared, ingest, page, refuse, session};
 
 /// Every path of the admin listener but health needs `admin.token`, where one is set. Pages of other sites stay out: a
@@ -178,7 +178,15 @@ fn reveals(asked: Option<Reveal>, shared: &Shared) -> bool {
 }
 
 /// `GET /admin/calls`: newest first; live and announced ones, or with `?state=ended` those that ended lately.
-#[utoipa::path(get, path = "/admin/calls", params(ListQuery), responses((status = 200, description = "Newest first", body = CallList), (status = 400, description = "A value that is not allowed", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/admin/calls",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "Newest first", body = CallList),
+        (status = 400, description = "A value that is not allowed", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn list(shared: web::Data<Shared>, query: web::Query<ListQuery>) -> HttpResponse {
     let calls = match query.state {
         None => shared.registry.calls(),
@@ -196,7 +204,19 @@ pub(crate) async fn list(shared: web::Data<Shared>, query: web::Query<ListQuery>
 }
 
 /// `GET /admin/calls/{id}`: with timeline and histograms.
-#[utoipa::path(get, path = "/admin/calls/{id}", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"), RevealQuery), responses((status = 200, description = "One call with all that is kept of it", body = CallDetail), (status = 400, description = "A value that is not allowed", body = Refusal), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/admin/calls/{id}",
+    params(
+        ("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"),
+        RevealQuery,
+    ),
+    responses(
+        (status = 200, description = "One call with all that is kept of it", body = CallDetail),
+        (status = 400, description = "A value that is not allowed", body = Refusal),
+        (status = 404, description = "No such call", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn one(
     shared: web::Data<Shared>,
     id: web::Path<String>,
@@ -209,7 +229,20 @@ pub(crate) async fn one(
 }
 
 /// `GET /admin/calls/{id}/listen`: a WebSocket that hears the call, PCMU.
-#[utoipa::path(get, path = "/admin/calls/{id}/listen", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"), ("token" = Option<String>, Query, description = "What listen-token gave")), responses((status = 101, description = "A WebSocket: PCMU, caller and model mixed, 160 bytes a message"), (status = 400, description = "No WebSocket handshake", body = Refusal), (status = 503, description = "Listeners enough", body = Refusal), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/admin/calls/{id}/listen",
+    params(
+        ("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"),
+        ("token" = Option<String>, Query, description = "What listen-token gave"),
+    ),
+    responses(
+        (status = 101, description = "A WebSocket: PCMU, caller and model mixed, 160 bytes a message"),
+        (status = 400, description = "No WebSocket handshake", body = Refusal),
+        (status = 503, description = "Listeners enough", body = Refusal),
+        (status = 404, description = "No such call", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn listen(
     request: HttpRequest,
     body: web::Payload,
@@ -222,7 +255,17 @@ pub(crate) async fn listen(
 
 /// `POST /admin/calls/{id}/listen-token`: lets a page listen in for which a header or cookie is no way. Without
 /// `admin.token` there is nothing to sign with, and nothing needs signing.
-#[utoipa::path(post, path = "/admin/calls/{id}/listen-token", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1")), responses((status = 200, description = "Good for a minute", body = ListenToken), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    post, path = "/admin/calls/{id}/listen-token",
+    params(
+        ("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"),
+    ),
+    responses(
+        (status = 200, description = "Good for a minute", body = ListenToken),
+        (status = 404, description = "No such call", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn listen_token(shared: web::Data<Shared>, id: web::Path<String>) -> HttpResponse {
     let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id).into() };
     let call_id = seen.record.id.as_str();
@@ -234,7 +277,18 @@ pub(crate) async fn listen_token(shared: web::Data<Shared>, id: web::Path<String
 }
 
 /// `POST /admin/calls/{id}/hangup`.
-#[utoipa::path(post, path = "/admin/calls/{id}/hangup", params(("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1")), responses((status = 202, description = "It ends", body = CallName), (status = 409, description = "It is over", body = Refusal), (status = 404, description = "No such call", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    post, path = "/admin/calls/{id}/hangup",
+    params(
+        ("id" = String, Path, description = "callId, transactionId or smaTransactionId", example = "c-1"),
+    ),
+    responses(
+        (status = 202, description = "It ends", body = CallName),
+        (status = 409, description = "It is over", body = Refusal),
+        (status = 404, description = "No such call", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn hang_up(shared: web::Data<Shared>, id: web::Path<String>) -> HttpResponse {
     let Some(seen) = shared.registry.find(&id) else { return no_such_call(&id).into() };
     let call_id = seen.record.id.clone();
@@ -248,7 +302,10 @@ pub(crate) async fn hang_up(shared: web::Data<Shared>, id: web::Path<String>) ->
 }
 
 /// `POST /admin/drain`: no new calls, live ones finish, then the service ends, as on SIGTERM.
-#[utoipa::path(post, path = "/admin/drain", responses((status = 202, description = "As on SIGTERM", body = Draining), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    post, path = "/admin/drain",
+    responses((status = 202, description = "As on SIGTERM", body = Draining), NotLetIn)
+)]
 pub(crate) async fn drain(shared: web::Data<Shared>) -> HttpResponse {
     shared.lifecycle.ask_to_drain();
     HttpResponse::Accepted().json(Draining { draining: true, live: shared.registry.live() })

@@ -13,7 +13,7 @@ use trunkline_call::{CallFacts, CallId};
 
 use super::auth::{Secured, unix_now};
 use super::ingest::{self, Arrival, Joined, Query, Upgrade};
-use super::{Refused, Shared, refuse};
+use super::{Refused, Shared, refuse, trace_of};
 use crate::links::dialect::{Carrier, Start};
 use crate::links::opening::{self, NoStart, Place, SpentTokens, WaitingRoom};
 use crate::links::socket::Socket;
@@ -103,7 +103,7 @@ fn enter<D: Carrier + 'static>(
 ) -> Result<HttpResponse, Refused> {
     let standing = standing(request.headers(), shared, &query, signature)?;
     let expected = query.call_id.as_deref().map(ingest::call_id).transpose()?;
-    let facts = query.check_for_carrier()?;
+    let facts = CallFacts { trace: trace_of(request.headers()), ..query.check_for_carrier()? };
     let Upgrade { response, session, stream } = Upgrade::prepare(request, body)?;
     let arriving = Arriving { shared: shared.clone(), standing, expected, facts, peer, session, stream };
     actix_rt::spawn(arriving.run::<D>());

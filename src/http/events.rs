@@ -8,7 +8,7 @@ use trunkline_chime::announcements::Outcome;
 use trunkline_chime::event::{self, Message};
 use utoipa::ToSchema;
 
-use super::openapi::Refusal;
+use super::openapi::NotLetIn;
 use super::{Shared, refuse};
 
 /// What became of an event.
@@ -22,7 +22,14 @@ pub(crate) struct EventOutcome {
 }
 
 /// Takes one raw event body; answers what became of it, and why where it could not be read.
-#[utoipa::path(post, path = "/admin/events", request_body(content = Option<serde_json::Value>, description = "The event as EventBridge or a Voice Connector writes it"), responses((status = 200, description = "What became of it", body = EventOutcome), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    post, path = "/admin/events",
+    request_body(content = Option<serde_json::Value>, description = "The event as EventBridge or a Voice Connector writes it"),
+    responses(
+        (status = 200, description = "What became of it", body = EventOutcome),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn take(shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
     let message = event::read(&body);
     if let Message::Poison(poison) = &message {

@@ -9,13 +9,24 @@ use utoipa::ToSchema;
 use super::Shared;
 
 /// 200 while the process lives.
-#[utoipa::path(get, path = "/healthz", security(()), responses((status = 200, description = "The process lives", body = String, content_type = "text/plain")))]
+#[utoipa::path(
+    get, path = "/healthz", security(()),
+    responses(
+        (status = 200, description = "The process lives", body = String, content_type = "text/plain"),
+    )
+)]
 pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
 /// Whether a balancer should send new calls here. A lost model is `degraded` with 200: it must not empty the fleet.
-#[utoipa::path(get, path = "/readyz", security(()), responses((status = 200, description = "New calls are welcome", body = Report), (status = 503, description = "Starting, draining or full", body = Report)))]
+#[utoipa::path(
+    get, path = "/readyz", security(()),
+    responses(
+        (status = 200, description = "New calls are welcome", body = Report),
+        (status = 503, description = "Starting, draining or full", body = Report),
+    )
+)]
 pub(crate) async fn readyz(shared: web::Data<Shared>) -> HttpResponse {
     let report = report(&shared);
     if report.ready { HttpResponse::Ok().json(report) } else { HttpResponse::ServiceUnavailable().json(report) }

@@ -11,7 +11,7 @@ use trunkline_actors::messages::{AddListener, Admit, Attach, Refusal};
 use trunkline_call::{CallFacts, CallId};
 use trunkline_media::LineCodec;
 
-use super::{Refused, Shared, carrier, refuse, refuse_call};
+use super::{Refused, Shared, carrier, refuse, refuse_call, trace_of};
 use crate::links::dialect::{Dialect, MAX_MESSAGE};
 use crate::links::native::Native;
 use crate::links::socket::{Line, Socket};
@@ -163,7 +163,8 @@ async fn media(
     wanted: Wanted,
 ) -> Result<HttpResponse, Refused> {
     let upgrade = Upgrade::prepare(request, body)?;
-    let Wanted { call_id, codec, fill, facts, .. } = wanted;
+    let Wanted { call_id, codec, fill, mut facts, .. } = wanted;
+    facts.trace = trace_of(request.headers());
     let peer = Peer { fill, ..Peer::default() };
     let Joined { line, link, call_id } =
         join(shared, Arrival { call_id, facts, link: "ingest", codec, peer }).await.map_err(refuse_call)?;

@@ -16,7 +16,7 @@ use actix_web_actors::ws;
 use bytestring::ByteString;
 use trunkline_actors::ports::tell;
 
-use super::openapi::Refusal;
+use super::openapi::{NotLetIn, Refusal};
 use super::{Shared, refuse};
 use board::Join;
 pub(crate) use board::{CloseAll, LiveBoard};
@@ -57,7 +57,15 @@ impl Drop for Seat {
 }
 
 /// Upgrades, or refuses when all seats are taken.
-#[utoipa::path(get, path = "/admin/live", responses((status = 101, description = "A WebSocket: snapshot, started, changed, ended, counters"), (status = 400, description = "No WebSocket handshake", body = Refusal), (status = 503, description = "Viewers enough", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/admin/live",
+    responses(
+        (status = 101, description = "A WebSocket: snapshot, started, changed, ended, counters"),
+        (status = 400, description = "No WebSocket handshake", body = Refusal),
+        (status = 503, description = "Viewers enough", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn live(
     request: HttpRequest,
     body: web::Payload,

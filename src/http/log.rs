@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::openapi::Refusal;
+use super::openapi::{NotLetIn, Refusal};
 use super::refuse;
 use crate::telemetry;
 
@@ -17,13 +17,24 @@ pub(crate) struct LogFilter {
 }
 
 /// `GET /admin/log`.
-#[utoipa::path(get, path = "/admin/log", responses((status = 200, description = "In force", body = LogFilter), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/admin/log",
+    responses((status = 200, description = "In force", body = LogFilter), NotLetIn)
+)]
 pub(crate) async fn show() -> HttpResponse {
     HttpResponse::Ok().json(LogFilter { filter: telemetry::filter() })
 }
 
 /// `PUT /admin/log`: takes a filter as `log.filter` does, until the service ends.
-#[utoipa::path(put, path = "/admin/log", request_body = LogFilter, responses((status = 200, description = "In force from here on", body = LogFilter), (status = 400, description = "No filter", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    put, path = "/admin/log",
+    request_body = LogFilter,
+    responses(
+        (status = 200, description = "In force from here on", body = LogFilter),
+        (status = 400, description = "No filter", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn change(body: web::Bytes) -> HttpResponse {
     let bad = |message: String| refuse(StatusCode::BAD_REQUEST, "bad_filter", message).into();
     let wanted: LogFilter = match serde_json::from_slice(&body) {

@@ -19,14 +19,20 @@ use trunkline_call::{CallRecord, EndReason};
 use trunkline_realtime::Loss;
 
 use super::Shared;
-use super::openapi::Refusal;
+use super::openapi::NotLetIn;
 use crate::telemetry;
 use histogram::{Buckets, ByWorker, MODEL, OWN};
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
 /// Gathers what the calls counted. Everything is read, nothing is kept: the calls' own counters are the truth.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain"), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/metrics",
+    responses(
+        (status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain"),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn metrics(shared: web::Data<Shared>) -> HttpResponse {
     let mut text = String::new();
     match encode(&mut text, &gather(&shared)) {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::{admin, events, health, live, log, metrics, outreach, page, session, sma};
 
@@ -23,12 +23,25 @@ struct RefusalText {
     message: String,
 }
 
+/// What everybody hears who is not let in.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "a description: the guard answers so")]
+pub(crate) enum NotLetIn {
+    /// No token.
+    #[response(status = 401)]
+    NoToken(Refusal),
+    /// A page of another site.
+    #[response(status = 403)]
+    Foreign(Refusal),
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Trunkline, the admin listener",
-        description = "Calls as operators see them, outbound calls, controls and health. Where `admin.token` is set, every path but \
-                       health, the login and the page's parts wants it as bearer token, or the cookie that a login gives."
+        description = "Calls as operators see them, outbound calls, controls and health. Where `admin.token` is set, \
+                       every path but health, the login and the page's parts wants it as bearer token, or the cookie that \
+                       a login gives."
     ),
     paths(
         health::healthz,
@@ -73,7 +86,10 @@ impl Modify for Security {
 static DESCRIPTION: LazyLock<String> = LazyLock::new(|| Description::openapi().to_json().unwrap_or_default());
 
 /// This description.
-#[utoipa::path(get, path = "/api/openapi.json", responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)))]
+#[utoipa::path(
+    get, path = "/api/openapi.json",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
 pub(crate) async fn describe() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(web::Bytes::from_static(DESCRIPTION.as_bytes()))
 }

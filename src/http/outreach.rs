@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use trunkline_actors::call_control::PlaceCall;
 use trunkline_actors::messages::{Announce, Placed};
 use trunkline_actors::ports::{ControlError, OutgoingCall};
-use trunkline_call::{CallFacts, CallId, Direction, Glob};
+use trunkline_call::{CallFacts, CallId, Direction, Glob, TraceContext};
 use trunkline_chime::command::{OutboundCall, is_e164};
 use utoipa::ToSchema;
 
 use super::openapi::Refusal;
-use super::{Refused, Shared, refuse};
+use super::{Refused, Shared, refuse, trace_of};
 use crate::settings::SmaSettings;
 
 /// Whom the service may ring up, and as whom.
@@ -56,12 +56,25 @@ pub(crate) struct PlacedCall {
 }
 
 /// Places one call, once. What comes of it shows in the list of calls.
-#[utoipa::path(post, path = "/api/outreach/call/initiate", request_body = Wanted, responses((status = 202, description = "It rings", body = PlacedCall), (status = 400, description = "A value that is not allowed", body = Refusal), (status = 403, description = "The destination is not allowed, or a page of another site", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 429, description = "Over quota", body = Refusal), (status = 502, description = "The SIP media application refused", body = Refusal), (status = 503, description = "Off, or draining", body = Refusal), (status = 504, description = "Whether it rings is not known", body = Refusal)))]
-pub(crate) async fn initiate(shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
-    place(&shared, &body).await.unwrap_or_else(HttpResponse::from)
+#[utoipa::path(
+    post, path = "/api/outreach/call/initiate",
+    request_body = Wanted,
+    responses(
+        (status = 202, description = "It rings", body = PlacedCall),
+        (status = 400, description = "A value that is not allowed", body = Refusal),
+        (status = 403, description = "The destination is not allowed, or a page of another site", body = Refusal),
+        (status = 401, description = "No token", body = Refusal),
+        (status = 429, description = "Over quota", body = Refusal),
+        (status = 502, description = "The SIP media application refused", body = Refusal),
+        (status = 503, description = "Off, or draining", body = Refusal),
+        (status = 504, description = "Whether it rings is not known", body = Refusal),
+    )
+)]
+pub(crate) async fn initiate(request: HttpRequest, shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
+    place(&shared, &body, trace_of(request.headers())).await.unwrap_or_else(HttpResponse::from)
 }
 
-async fn place(shared: &Shared, body: &[u8]) -> Result<HttpResponse, Refused> {
+async fn place(shared: &Shared, body: &[u8], trace: Option<Box<TraceContext>>) -> Result<HttpResponse, Refused> {
     let Some(control) = &shared.bridge.control else {
         let message = "sma.application_id is not set: nobody can place calls";
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "sma_off", message));
@@ -100,6 +113,7 @@ async fn place(shared: &Shared, body: &[u8]) -> Result<HttpResponse, Refused> {
         to: Some(wanted.to.clone()),
         route: wanted.route,
         metadata,
+        trace,
         ..CallFacts::default()
     };
     // Listed before the telephone rings: its media may be here before the answer is.

@@ -56,7 +56,14 @@ static ASSETS: &[Asset] = &assets![
 ];
 
 /// `GET /`, for operators who are in.
-#[utoipa::path(get, path = "/", responses((status = 200, description = "The operators' page", body = String, content_type = "text/html"), (status = 401, description = "The login", body = String, content_type = "text/html"), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/",
+    responses(
+        (status = 200, description = "The operators' page", body = String, content_type = "text/html"),
+        (status = 401, description = "The login", body = String, content_type = "text/html"),
+        (status = 403, description = "A page of another site", body = Refusal),
+    )
+)]
 pub(crate) async fn workspace(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
     // Whoever came by a header has nothing to log out of.
     let session = !shared.admin.is_open() && !shared.admin.admits_bearer(request.headers());
@@ -81,7 +88,16 @@ fn html(status: StatusCode) -> HttpResponseBuilder {
 }
 
 /// `GET /assets/{name}`: no secret in them, so that the login can be drawn with them.
-#[utoipa::path(get, path = "/assets/{name}", security(()), params(("name" = String, Path)), responses((status = 200, description = "A part of the page", body = String, content_type = "text/css"), (status = 304, description = "As it was"), (status = 404, description = "No such part", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    get, path = "/assets/{name}", security(()),
+    params(("name" = String, Path)),
+    responses(
+        (status = 200, description = "A part of the page", body = String, content_type = "text/css"),
+        (status = 304, description = "As it was"),
+        (status = 404, description = "No such part", body = Refusal),
+        (status = 403, description = "A page of another site", body = Refusal),
+    )
+)]
 pub(crate) async fn asset(request: HttpRequest, name: web::Path<String>) -> HttpResponse {
     let Some(asset) = ASSETS.iter().find(|asset| asset.name == name.as_str()) else {
         return refuse(StatusCode::NOT_FOUND, "not_found", "the page has no such part").into();

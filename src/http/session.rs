@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::auth::{Secured, unix_now};
-use super::openapi::Refusal;
+use super::openapi::{NotLetIn, Refusal};
 use super::{Shared, page};
 
 /// The session's cookie.
@@ -35,7 +35,16 @@ pub(crate) struct Login {
 }
 
 /// `POST /login`, from the form: to the page with a session, or the form again.
-#[utoipa::path(post, path = "/login", security(()), request_body(content = Login, content_type = "application/x-www-form-urlencoded"), responses((status = 303, description = "In, with a cookie"), (status = 400, description = "The form lacks its token", body = String, content_type = "text/html"), (status = 401, description = "Not the token", body = String, content_type = "text/html"), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    post, path = "/login", security(()),
+    request_body(content = Login, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "In, with a cookie"),
+        (status = 400, description = "The form lacks its token", body = String, content_type = "text/html"),
+        (status = 401, description = "Not the token", body = String, content_type = "text/html"),
+        (status = 403, description = "A page of another site", body = Refusal),
+    )
+)]
 pub(crate) async fn log_in(request: HttpRequest, shared: web::Data<Shared>, form: web::Bytes) -> HttpResponse {
     let Ok(login) = web::Query::<Login>::from_query(&String::from_utf8_lossy(&form)) else {
         return page::login(StatusCode::BAD_REQUEST, "The form lacks its token.");
@@ -49,7 +58,10 @@ pub(crate) async fn log_in(request: HttpRequest, shared: web::Data<Shared>, form
 }
 
 /// `POST /logout`.
-#[utoipa::path(post, path = "/logout", responses((status = 303, description = "Out"), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    post, path = "/logout",
+    responses((status = 303, description = "Out"), NotLetIn)
+)]
 pub(crate) async fn log_out(request: HttpRequest) -> HttpResponse {
     to_the_page(Some(cookie(&request, String::new(), 0)))
 }

@@ -6,7 +6,7 @@ use actix_web::{HttpResponse, web};
 use trunkline_chime::sma::respond_to_json;
 
 use super::auth::Secured;
-use super::openapi::Refusal;
+use super::openapi::{NotLetIn, Refusal};
 use super::{Shared, refuse};
 use crate::settings::SmaSettings;
 
@@ -39,7 +39,16 @@ impl Application {
 }
 
 /// What is to be done with a call after an event of it, exactly as the Lambda answers.
-#[utoipa::path(post, path = "/sma/events", request_body = serde_json::Value, responses((status = 200, description = "Actions, as of a SIP media application's function", body = serde_json::Value), (status = 400, description = "No event of a SIP media application", body = Refusal), (status = 503, description = "sma.voice_connector_arn is not set", body = Refusal), (status = 401, description = "No token", body = Refusal), (status = 403, description = "A page of another site", body = Refusal)))]
+#[utoipa::path(
+    post, path = "/sma/events",
+    request_body = serde_json::Value,
+    responses(
+        (status = 200, description = "Actions, as of a SIP media application's function", body = serde_json::Value),
+        (status = 400, description = "No event of a SIP media application", body = Refusal),
+        (status = 503, description = "sma.voice_connector_arn is not set", body = Refusal),
+        NotLetIn,
+    )
+)]
 pub(crate) async fn answer(shared: web::Data<Shared>, body: web::Bytes) -> HttpResponse {
     let Some(settings) = &shared.sma.settings else {
         let message = "sma.voice_connector_arn is not set: there is nowhere to bridge calls to";

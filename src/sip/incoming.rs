@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trunkline_actors::link::{Peer, Transfers, link_to};
 use trunkline_actors::messages::{Admit, Attach, CallerEvent, CallerSays, Refusal};
-use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable};
+use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable, TraceContext};
 use trunkline_chime::sma::headers;
 use trunkline_sip::leg::Leg;
 use trunkline_sip::sdp::{Agreed, Agreement, LocalMedia};
@@ -108,6 +108,8 @@ impl Invitation {
                 .or_else(|| request_user.filter(|user| !is_uuid(user))),
             route: header(headers::ROUTE),
             metadata: metadata.and_then(|json| serde_json::from_str(&json).ok()),
+            trace: header("traceparent")
+                .and_then(|parent| TraceContext::parse(&parent, header("tracestate").as_deref()).map(Box::new)),
             ..CallFacts::default()
         };
         let wanted = facts.route.as_deref().or(facts.to.as_deref());
@@ -258,6 +260,7 @@ mod tests {
             ("x-trunkline-from", "+15550100042"),
             ("x-trunkline-to", "+15550100043"),
             ("x-trunkline-metadata", metadata.as_str()),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ];
         let Invitation { call_id, facts } = Invitation::read(&invite(TRANSACTION, &told), &routes()).unwrap();
         assert_eq!(call_id.as_str(), "our-own");
@@ -265,6 +268,7 @@ mod tests {
         assert_eq!((facts.from.as_deref(), facts.to.as_deref()), (Some("+15550100042"), Some("+15550100043")));
         assert_eq!(facts.route.as_deref(), Some("6001"));
         assert_eq!(facts.metadata, Some(serde_json::json!({"job": 7})));
+        assert_eq!(facts.trace.unwrap().trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         // Where a border controller has taken the headers away, the address still says it.
         let Invitation { facts, .. } = Invitation::read(&invite(TRANSACTION, &[]), &routes()).unwrap();
         assert_eq!(facts.sma_transaction_id.as_deref(), Some(TRANSACTION));

@@ -5,9 +5,17 @@ use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use trunkline_call::{CallId, TraceContext};
 
 use super::*;
 use crate::settings::{Loaded, Sources};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn asked(name: &str, arguments: String, call_id: &str) -> ToolCall {
+    let trace = TraceContext::parse(TRACE, Some("vendor=1")).unwrap();
+    ToolCall { name: name.to_owned(), arguments, call_id: CallId::parse(call_id).unwrap(), trace }
+}
 
 /// Settings of the one tool `lookup` at `address`, read as the service reads them.
 fn settings(name: &str, address: &str, more: &str) -> Vec<HttpToolSettings> {
@@ -55,7 +63,7 @@ async fn told(name: &str, answer: &[u8]) -> Result<String, String> {
         let _ = stream.shutdown().await;
         let _ = stream.read(&mut [0; 1]).await;
     };
-    let call = factory().call("lookup", "{}".to_owned(), "call-1");
+    let call = factory().call(asked("lookup", "{}".to_owned(), "call-1"));
     let (told, ()) = soon(futures_util::future::join(call, serve)).await;
     told
 }
@@ -78,7 +86,7 @@ async fn a_call_is_a_post_of_the_arguments() {
         stream.write_all(&ok("content-type: text/html\r\n", " {\"state\": \"sent\"}\n")).await.unwrap();
         (head, body)
     };
-    let call = factory().call("lookup", arguments.to_owned(), "call-1:a@b");
+    let call = factory().call(asked("lookup", arguments.to_owned(), "call-1:a@b"));
     let (told, (head, body)) = soon(futures_util::future::join(call, serve)).await;
     assert_eq!(told.as_deref(), Ok(" {\"state\": \"sent\"}\n"));
     assert_eq!(body, arguments);
@@ -89,6 +97,8 @@ async fn a_call_is_a_post_of_the_arguments() {
         "x-trunkline-call-id: call-1:a@b",
         "authorization: bearer hunter2",
         "connection: close",
+        &format!("traceparent: {TRACE}"),
+        "tracestate: vendor=1",
     ] {
         assert!(head.lines().any(|there| there == line), "{line} is not in:\n{head}");
     }
@@ -109,7 +119,7 @@ async fn without_a_token_none_is_sent_and_every_call_has_its_own_connection() {
     };
     let calls = async {
         for _ in 0..2 {
-            assert_eq!(factory().call("lookup", "{}".to_owned(), "c").await.as_deref(), Ok("x"));
+            assert_eq!(factory().call(asked("lookup", "{}".to_owned(), "c")).await.as_deref(), Ok("x"));
         }
     };
     soon(futures_util::future::join(calls, serve)).await;
@@ -191,7 +201,7 @@ async fn a_tool_that_never_ends_is_left() {
             sent.set(sent.get() + 0x400);
         }
     };
-    let call = factory().call("lookup", "{}".to_owned(), "c");
+    let call = factory().call(asked("lookup", "{}".to_owned(), "c"));
     // That the server ends shows that the connection was closed.
     let (told, ()) = soon(futures_util::future::join(call, serve)).await;
     assert!(told.unwrap().ends_with(CUT));
@@ -216,7 +226,7 @@ async fn the_timeout_covers_all_of_a_call() {
                 }
             }
         };
-        let call = factory().call("lookup", "{}".to_owned(), "c");
+        let call = factory().call(asked("lookup", "{}".to_owned(), "c"));
         let (told, ()) = soon(futures_util::future::join(call, serve)).await;
         assert_eq!(told.as_deref(), Err(&"no answer within 200ms".to_owned()), "{head:?} {drip}");
     }
@@ -226,8 +236,8 @@ async fn the_timeout_covers_all_of_a_call() {
 async fn a_slow_tool_does_not_hold_up_another_call() {
     let (listener, address) = listen().await;
     let factory = factory(&settings("both", &format!("http://{address}/"), "")).unwrap();
-    let first = factory().call("lookup", "{}".to_owned(), "c");
-    let second = factory().call("lookup", "{}".to_owned(), "c");
+    let first = factory().call(asked("lookup", "{}".to_owned(), "c"));
+    let second = factory().call(asked("lookup", "{}".to_owned(), "c"));
     let serve = async {
         let (mut first, ..) = request(&listener).await;
         let (mut second, ..) = request(&listener).await;
@@ -245,7 +255,7 @@ async fn failures_name_neither_address_nor_secret() {
     let (listener, address) = listen().await;
     let unknown = factory(&settings("unknown", &format!("http://{address}/"), "")).unwrap();
     assert_eq!(
-        soon(unknown().call("other", "{}".to_owned(), "c")).await.as_deref(),
+        soon(unknown().call(asked("other", "{}".to_owned(), "c"))).await.as_deref(),
         Err(&"there is no such tool".to_owned())
     );
 
@@ -256,12 +266,12 @@ async fn failures_name_neither_address_nor_secret() {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         let _ = stream.read_to_end(&mut Vec::new()).await;
     };
-    let (told, ()) = soon(futures_util::future::join(tls().call("lookup", "{}".to_owned(), "c"), serve)).await;
+    let (told, ()) = soon(futures_util::future::join(tls().call(asked("lookup", "{}".to_owned(), "c")), serve)).await;
     assert_eq!(told.as_deref(), Err(&"its TLS certificate or version is not accepted".to_owned()));
     drop(listener);
 
     let gone = factory(&settings("gone", &format!("http://{address}/?key=hunter2"), "")).unwrap();
-    let told = soon(gone().call("lookup", "{}".to_owned(), "c")).await;
+    let told = soon(gone().call(asked("lookup", "{}".to_owned(), "c"))).await;
     assert_eq!(told.as_deref(), Err(&"the connection failed: connection refused".to_owned()));
 
     let unresolved = failure(&SendRequestError::Connect(ConnectError::NoRecords));
@@ -275,5 +285,8 @@ async fn a_worker_has_one_caller_and_another_service_another() {
     let first = one();
     assert!(Rc::ptr_eq(&first, &one()));
     assert!(!Rc::ptr_eq(&first, &other()));
-    assert_eq!(other().call("lookup", "{}".to_owned(), "c").await.as_deref(), Err(&"there is no such tool".to_owned()));
+    assert_eq!(
+        other().call(asked("lookup", "{}".to_owned(), "c")).await.as_deref(),
+        Err(&"there is no such tool".to_owned())
+    );
 }

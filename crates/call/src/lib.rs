@@ -15,6 +15,7 @@ mod route;
 mod termination;
 pub mod token;
 mod tools;
+mod trace;
 
 pub use digits::{DigitCollector, KEY_QUIET, MAX_KEYS};
 pub use fallback::{
@@ -35,3 +36,4 @@ pub use record::{
 pub use route::{Route, RouteKind, RouteTable};
 pub use termination::{CallResult, EndReason, Termination};
 pub use tools::{BuiltIns, MAX_DTMF, MAX_TOOL_ARGUMENTS, ToolAction, ToolError, Toolbox};
+pub use trace::TraceContext;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{CallId, Termination};
+use crate::{CallId, Termination, TraceContext};
 
 use series::LineSeries;
 pub use series::{LinePoint, MAX_POINTS, SeriesView};
@@ -91,6 +91,8 @@ pub struct CallFacts {
     pub link: Option<String>,
     /// Id of the model's session.
     pub session_id: Option<String>,
+    /// The trace that the call is part of.
+    pub trace: Option<Box<TraceContext>>,
     /// What the connecting side attached to the call; not shown to operators.
     pub metadata: Option<serde_json::Value>,
 }
@@ -111,6 +113,7 @@ impl CallFacts {
         fill(&mut self.route, other.route);
         fill(&mut self.link, other.link);
         fill(&mut self.session_id, other.session_id);
+        fill(&mut self.trace, other.trace);
         fill(&mut self.metadata, other.metadata);
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::json;
 use trunkline_call::{
     CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, MAX_NOTE_BYTES, MAX_TIMELINE_ENTRIES,
-    Termination,
+    Termination, TraceContext,
 };
 
 const fn ms(ms: u64) -> Duration {
@@ -27,6 +27,7 @@ fn record() -> CallRecord {
 
 fn full_facts() -> CallFacts {
     CallFacts {
+        trace: Some(Box::new(TraceContext::generate())),
         transaction_id: Some("tx-1".to_owned()),
         sma_transaction_id: Some("sma-1".to_owned()),
         direction: Some(Direction::Outbound),

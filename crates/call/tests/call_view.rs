@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use trunkline_call::{
     CallFacts, CallId, CallRecord, CallState, Direction, DropPlace, EndReason, FallbackState, LinePoint, ModelStatus,
-    RtpReading,
+    RtpReading, TraceContext,
 };
 
 const STARTED: u64 = 1_795_428_000_250;
@@ -28,6 +28,7 @@ fn record() -> CallRecord {
 
 fn full_facts() -> CallFacts {
     CallFacts {
+        trace: TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None).map(Box::new),
         transaction_id: Some("tx-1".to_owned()),
         sma_transaction_id: Some("sma-1".to_owned()),
         direction: Some(Direction::Inbound),
@@ -207,6 +208,7 @@ fn detail_is_call_and_more() {
     let call = serde_json::to_value(record.view(ms(0), false)).unwrap();
     let mut detail = serde_json::to_value(record.detail(ms(0), false)).unwrap();
     let more = detail.as_object_mut().unwrap();
+    assert_eq!(more.remove("traceId"), Some(json!("4bf92f3577b34da6a3ce929d0e0e4736")));
     assert_eq!(more.remove("setupMs"), Some(json!(81.5)));
     assert_eq!(more.remove("result"), Some(json!("upstream_error")));
     let entries = json!([

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use trunkline_actors::ports::ToolCaller;
+use trunkline_actors::ports::{ToolCall, ToolCaller};
 
 type Answer = (Duration, Result<String, String>);
 
@@ -32,9 +32,9 @@ impl MemoryTools {
 }
 
 impl ToolCaller for MemoryTools {
-    fn call(&self, name: &str, arguments: String, _: &str) -> LocalBoxFuture<'static, Result<String, String>> {
+    fn call(&self, call: ToolCall) -> LocalBoxFuture<'static, Result<String, String>> {
         let mut script = self.0.lock().unwrap();
-        script.calls.push((name.to_owned(), arguments));
+        script.calls.push((call.name, call.arguments));
         let (delay, answer) = script.answers.pop_front().unwrap_or((Duration::ZERO, Ok("{}".to_owned())));
         Box::pin(async move {
             tokio::time::sleep(delay).await;

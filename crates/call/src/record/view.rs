@@ -196,6 +196,9 @@ pub struct CallDetail {
     /// CALL.
     #[serde(flatten)]
     pub call: CallView,
+    /// The trace that the call is part of: 32 hex digits.
+    #[schema(required)]
+    pub trace_id: Option<String>,
     /// From the choice of the route to the model's first session, in ms.
     #[schema(required)]
     pub setup_ms: Option<f64>,
@@ -344,6 +347,7 @@ impl CallDetail {
     pub(super) fn of(record: &CallRecord, cold: &Cold, age: Duration, reveal_numbers: bool) -> Self {
         Self {
             call: CallView::of(record, cold, age, reveal_numbers),
+            trace_id: cold.facts.trace.as_ref().map(|trace| trace.trace_id()),
             setup_ms: record.model.setup().map(millis),
             result: cold.end.map(|(termination, _)| termination.result),
             timeline: cold.timeline.clone(),

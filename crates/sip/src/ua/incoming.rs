@@ -20,7 +20,8 @@ use crate::message::{BadMessage, Message, Method, Name, NameAddr, Via};
 const RETRY_AFTER: &str = "5";
 
 /// What the application sees of an INVITE's headers, besides all `X-` ones.
-const TOLD: [&[u8]; 4] = [b"user-to-user", b"diversion", b"history-info", b"p-asserted-identity"];
+const TOLD: [&[u8]; 6] =
+    [b"user-to-user", b"diversion", b"history-info", b"p-asserted-identity", b"traceparent", b"tracestate"];
 
 /// A request that came, with what it is found by.
 pub(super) struct Asking {
