@@ -244,9 +244,9 @@ fn gather_aws(shared: &Shared, registry: &mut Registry) {
         poison.get_or_create(&[("reason", reason.to_owned())]).inc_by(count);
     }
     registry.register("events_poison", "Call events that could not be read, by reason", poison);
-    if let Some(at) = shared.event_source.as_ref().and_then(|source| source.last_success_unix_ms()) {
-        let last = gauge(at / 1_000);
-        registry.register("events_queue_answered_timestamp_seconds", "When the queue last answered", last);
+    if let Some(source) = &shared.event_source {
+        let last = gauge(source.last_success_unix_ms().unwrap_or(0) / 1_000);
+        registry.register("events_queue_answered_timestamp_seconds", "When the queue last answered; 0: never yet", last);
     }
     if let Some(health) = &shared.control_health {
         let requests = Family::<Labels<1>, Counter>::default();
