@@ -1,6 +1,6 @@
 # Builds the service with the optimised profile and leaves nothing but the binary in the image.
 #
-#   docker build -t trunkline .
+#   docker build -t trunkline --build-arg COMMIT="$(git rev-parse --short HEAD)" .
 #   docker run -p 8080:8080 -p 127.0.0.1:8081:8081 --stop-timeout 320 --env-file trunkline.env trunkline
 #
 # As a SIP host (sip.listen, sip.advertised) with --network host in place of -p: media takes two UDP ports for each call
@@ -11,9 +11,11 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 # .dockerignore lets in what the build reads and nothing else.
 COPY . .
+# Shown by the metric trunkline_build_info.
+ARG COMMIT=unknown
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
-    cargo build --profile dist --locked --package trunkline --bin trunkline \
+    TRUNKLINE_COMMIT=$COMMIT cargo build --profile dist --locked --package trunkline --bin trunkline \
     && install -D target/dist/trunkline /out/trunkline
 
 FROM debian:bookworm-slim
