@@ -139,7 +139,7 @@ mod tests {
                 series.push(1_000, point(*second));
             }
             let view = SeriesView::of(&series);
-            prop_assert!(view.up_db.len() < MAX_POINTS);
+            prop_assert!(view.up_db.len() <= MAX_POINTS);
             prop_assert_eq!(view.up_queued_ms.iter().max(), seconds.iter().max());
             let step = usize::try_from(view.step_ms / 1_000).unwrap();
             prop_assert_eq!(view.up_queued_ms.len(), seconds.len().div_ceil(step));
