@@ -246,7 +246,11 @@ fn gather_aws(shared: &Shared, registry: &mut Registry) {
     registry.register("events_poison", "Call events that could not be read, by reason", poison);
     if let Some(source) = &shared.event_source {
         let last = gauge(source.last_success_unix_ms().unwrap_or(0) / 1_000);
-        registry.register("events_queue_answered_timestamp_seconds", "When the queue last answered; 0: never yet", last);
+        registry.register(
+            "events_queue_answered_timestamp_seconds",
+            "When the queue last answered; 0: never yet",
+            last,
+        );
     }
     if let Some(health) = &shared.control_health {
         let requests = Family::<Labels<1>, Counter>::default();

@@ -27,7 +27,7 @@ fn record() -> CallRecord {
 
 fn full_facts() -> CallFacts {
     CallFacts {
-        trace: Some(Box::new(TraceContext::generate())),
+        trace: TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None).map(Box::new),
         transaction_id: Some("tx-1".to_owned()),
         sma_transaction_id: Some("sma-1".to_owned()),
         direction: Some(Direction::Outbound),
