@@ -7,6 +7,8 @@ readonly trunkline=$1 schemathesis=$2 logs=$3
 readonly token=token-of-the-operators
 
 mkdir -p "$logs"
+# Of a run before: its addresses are nobody's.
+rm -f "$logs"/openapi.{out,chime}
 # Amazon's side of outbound calls: takes every one.
 "${schemathesis%/*}/python" -u tests/deploy/chime.py >"$logs/openapi.chime" &
 chime=$!

@@ -101,7 +101,7 @@ mod tests {
             ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", false),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", false),
             ("00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01", false),
-            ("00-4bf92f3577b34da6a3ce929d0e0e4736-+0f067aa0ba902b7-01", false),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-+0f067aa0b0902b7-01", false),
             ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7", false),
             ("", false),
         ] {
