@@ -206,8 +206,7 @@ impl CallSupervisor {
         if let Some(siblings) = &live.siblings {
             siblings.shut_down();
         }
-        live.record.note(millis(now - live.born), "end", reason.to_string());
-        live.record.end(Termination::from(reason), now - live.born);
+        end_record(&live.record, reason, now - live.born);
         if self.registry.retire(&live.record.id, reason, now, self.settings.limits.history_max).is_some() {
             log_summary(&live.record, reason, now - live.born);
         }
@@ -254,6 +253,12 @@ fn start_siblings(
     fallback_ctx.run(FallbackActor::new(call.clone(), line.clone(), siblings.session.clone()));
     tell(&call.supervisor, ChildrenStarted { record: Arc::clone(&call.record), siblings: siblings.clone() });
     siblings
+}
+
+/// A call is over, `duration` after its start.
+fn end_record(record: &CallRecord, reason: EndReason, duration: Duration) {
+    record.note(millis(duration), "end", reason.to_string());
+    record.end(Termination::from(reason), duration);
 }
 
 /// The one line a call leaves in the log.

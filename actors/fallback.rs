@@ -18,6 +18,7 @@ use crate::messages::{
     FallbackChanged, Farewell, Hush, Hushed, ModelHealth, PlayPrompt, Prompt, PromptPlayed, Release, Role, Shutdown,
 };
 use crate::ports::tell;
+use crate::uplink::millis;
 use crate::vc_stream::VcStreamActor;
 
 /// Word that the model is back is of no use to the SIP media application after so long.
@@ -119,12 +120,15 @@ impl FallbackActor {
     /// Asks the SIP media application to speak. Its answer counts whenever it comes.
     fn ask(&mut self, what: SmaPrompt, until: std::time::Instant, ctx: &mut Context<Self>) {
         let settings = &self.call.settings;
-        let command = match what {
-            SmaPrompt::KeepAlive(index) => Command::KeepAlive {
-                text: settings.texts.of(Prompt::KeepAlive(index)).to_owned(),
-                pause_ms: u64::try_from(settings.fallback.pause.as_millis()).unwrap_or(u64::MAX),
-            },
-            SmaPrompt::Goodbye => Command::HangUp { text: Some(settings.texts.goodbye.clone()) },
+        let prompt = match what {
+            SmaPrompt::KeepAlive(index) => Prompt::KeepAlive(index),
+            SmaPrompt::Goodbye => Prompt::Goodbye,
+        };
+        let text = settings.texts.of(prompt).to_owned();
+        let noted = format!("by the SIP media application: {text}");
+        let command = match prompt {
+            Prompt::KeepAlive(_) => Command::KeepAlive { text, pause_ms: millis(settings.fallback.pause) },
+            Prompt::Goodbye => Command::HangUp { text: Some(text) },
         };
         let asked = self.call.sma().map(|sma| sma.ask(command, Urgency::Prompt { until }));
         if let Some(asked) = &asked {
@@ -141,15 +145,10 @@ impl FallbackActor {
                 fallback.input(FallbackInput::SmaRefused(what), ctx);
                 return;
             }
-            let prompt = match what {
-                SmaPrompt::KeepAlive(index) => {
-                    fallback.call.record.fallback.add_prompt();
-                    Prompt::KeepAlive(index)
-                }
-                SmaPrompt::Goodbye => Prompt::Goodbye,
-            };
-            let text = fallback.call.settings.texts.of(prompt);
-            fallback.call.note_prompt(format!("by the SIP media application: {text}"));
+            if prompt != Prompt::Goodbye {
+                fallback.call.record.fallback.add_prompt();
+            }
+            fallback.call.note_prompt(noted);
             fallback.input(FallbackInput::SmaAccepted(what), ctx);
         });
         ctx.spawn(answered);

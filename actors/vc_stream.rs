@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
 use tokio::time::Instant;
-use trunkline_call::{
-    CallFacts, CallState, DigitCollector, EndReason, LegStats, LinePoint, RouteKind, TraceContext, mask_number,
-};
+use trunkline_call::{CallFacts, CallState, DigitCollector, EndReason, LegStats, LinePoint, RouteKind, mask_number};
 use trunkline_media::{LineCodec, level};
 use trunkline_realtime::ItemId;
 
@@ -124,7 +122,7 @@ impl VcStreamActor {
         let asked = facts.route.take();
         let number = self.call.record.update(|known| {
             known.learn(facts);
-            known.trace.get_or_insert_with(|| Box::new(TraceContext::generate()));
+            known.in_trace();
             // A route that is known before one is taken was asked for when the call was placed.
             asked.or_else(|| known.route.clone()).or_else(|| known.to.clone())
         });

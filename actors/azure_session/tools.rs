@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::time::Instant;
-use trunkline_call::{ToolAction, TraceContext, mask_number};
+use trunkline_call::{ToolAction, mask_number};
 use trunkline_chime::command::{Command, is_e164};
 use trunkline_chime::updates::Urgency;
 use trunkline_realtime::ModelState;
@@ -106,10 +106,7 @@ impl AzureSessionActor {
     fn run_tool(&mut self, call_id: String, name: String, arguments: String, ctx: &mut Context<Self>) {
         let began = Instant::now();
         let tools = Rc::clone(&self.tools);
-        let trace = self
-            .call
-            .record
-            .update(|facts| facts.trace.get_or_insert_with(|| Box::new(TraceContext::generate())).child());
+        let trace = self.call.record.update(|facts| facts.in_trace().child());
         let call = ToolCall { name: name.clone(), arguments, call_id: self.call.record.id.clone(), trace };
         let result = tools.call(call);
         let done = result.into_actor(self).map(move |result, session, ctx| {

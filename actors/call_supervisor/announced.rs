@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context, Handler};
 use tokio::time::Instant;
-use trunkline_call::{CallFacts, CallId, CallRecord, Direction, EndReason, Termination};
+use trunkline_call::{CallFacts, CallId, CallRecord, Direction, EndReason};
 use trunkline_chime::announcements::News;
 use trunkline_chime::command::Command;
 use trunkline_chime::event::{self, CallEvent};
 
-use super::{CallSupervisor, end_of, log_summary};
+use super::{CallSupervisor, end_of, end_record, log_summary};
 use crate::call_control::Sma;
 use crate::messages::{Announce, CallNews, EndCall, Farewell, Placed};
 use crate::registry::AnnouncedCall;
-use crate::uplink::millis;
 
 /// After an event of a live call's end its media may take this long to end by itself.
 const ENDED_GRACE: Duration = Duration::from_secs(5);
@@ -49,8 +48,7 @@ impl CallSupervisor {
 
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
         let now = Instant::now();
-        call.record.note(millis(now - call.born), "end", reason.to_string());
-        call.record.end(Termination::from(reason), now - call.born);
+        end_record(&call.record, reason, now - call.born);
         self.registry.give_up(call, reason, now, self.settings.limits.history_max);
         log_summary(&call.record, reason, now - call.born);
     }

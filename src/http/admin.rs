@@ -76,14 +76,8 @@ fn is_session(request: &ServiceRequest, shared: &Shared) -> bool {
 /// Whether a socket brings a token that was given out for listening to this call.
 fn has_listen_token(request: &ServiceRequest, shared: &Shared) -> bool {
     let call_id = request.path().strip_prefix("/admin/calls/").and_then(|rest| rest.strip_suffix("/listen"));
-    let Ok(query) = web::Query::<ListenQuery>::from_query(request.query_string()) else { return false };
-    let (Some(call_id), Some(token)) = (call_id, &query.token) else { return false };
-    shared.admin.check_token(token, call_id, LISTEN, unix_now()).is_some()
-}
-
-#[derive(Deserialize)]
-struct ListenQuery {
-    token: Option<String>,
+    let Ok(query) = ingest::Query::of(request.request()) else { return false };
+    call_id.is_some_and(|call_id| shared.admin.admits_token(query.token.as_deref(), call_id, LISTEN))
 }
 
 /// The role of a listener, as in `/ingest`.

@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 use trunkline_actors::registry::Seen;
 use trunkline_actors::totals::Totals;
-use trunkline_call::{CallRecord, EndReason};
+use trunkline_call::{CallRecord, CallState, EndReason, FallbackState, ModelStatus};
 use trunkline_realtime::Loss;
 
 use super::Shared;
@@ -154,9 +154,9 @@ fn gather_states(live: &[Seen], registry: &mut Registry) {
         }
         family
     };
-    let calls = count(&["announced", "connecting", "active", "fallback", "ending"], &|call| call.state().as_str());
-    let models = count(&["off", "connecting", "ready", "speaking", "lost"], &|call| call.model.state().as_str());
-    let fallbacks = count(&["idle", "sma", "media", "gave_up"], &|call| call.fallback.state().as_str());
+    let calls = count(&CallState::UNENDED.map(CallState::as_str), &|call| call.state().as_str());
+    let models = count(&ModelStatus::ALL.map(ModelStatus::as_str), &|call| call.model.state().as_str());
+    let fallbacks = count(&FallbackState::ALL.map(FallbackState::as_str), &|call| call.fallback.state().as_str());
     registry.register("calls", "Calls by state", calls);
     registry.register("calls_by_model_state", "Calls by the state of their model's session", models);
     registry.register("calls_by_fallback_state", "Calls by the state of their fallback", fallbacks);

@@ -1,12 +1,11 @@
 //! `GET /`: the operators' page and what it is made of, all of it in the binary.
 
-use std::fmt::Write as _;
-
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use ring::digest;
 
+use super::auth::hex;
 use super::openapi::Refusal;
 use super::{Shared, refuse};
 
@@ -114,12 +113,7 @@ pub(crate) async fn asset(request: HttpRequest, name: web::Path<String>) -> Http
 
 fn entity_tag(text: &str) -> String {
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    let mut tag = String::from("\"");
-    for byte in digest.as_ref().iter().take(8) {
-        let _ = write!(tag, "{byte:02x}");
-    }
-    tag.push('"');
-    tag
+    format!("\"{}\"", hex(digest.as_ref().get(..8).unwrap_or_default()))
 }
 
 #[cfg(test)]

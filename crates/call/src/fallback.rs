@@ -89,6 +89,9 @@ pub enum FallbackState {
 }
 
 impl FallbackState {
+    /// Every state, in the order of their values.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::Sma, Self::Media, Self::GaveUp];
+
     /// The state as it stands in JSON and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -15,11 +15,11 @@ use utoipa::ToSchema;
 use crate::{CallId, Termination, TraceContext};
 
 use series::LineSeries;
-pub use series::{LinePoint, MAX_POINTS, SeriesView};
+pub use series::{LinePoint, SeriesView};
 pub use stats::{BridgeStats, DropPlace, FallbackStats, LegStats, ModelStats, ModelStatus, RtpReading, RtpStats};
 pub use view::{
     BridgeView, CallDetail, CallView, DownView, DropsView, FallbackView, HistogramsView, LatencyView, ModelView,
-    QuantilesView, RtpView, UpView,
+    QuantilesView, RtpView, UpView, millis,
 };
 
 /// Most entries of a call's timeline.
@@ -48,6 +48,9 @@ pub enum CallState {
 }
 
 impl CallState {
+    /// Every state of a call that is not over.
+    pub const UNENDED: [Self; 5] = [Self::Announced, Self::Connecting, Self::Active, Self::Fallback, Self::Ending];
+
     /// The state as it stands in JSON and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -115,6 +118,11 @@ impl CallFacts {
         fill(&mut self.session_id, other.session_id);
         fill(&mut self.trace, other.trace);
         fill(&mut self.metadata, other.metadata);
+    }
+
+    /// The trace that the call is part of; one of its own begins now where nobody brought one.
+    pub fn in_trace(&mut self) -> &TraceContext {
+        self.trace.get_or_insert_with(|| Box::new(TraceContext::generate()))
     }
 }
 
@@ -250,8 +258,7 @@ impl CallRecord {
 
     /// [`CallRecord::note`] of something that took so long.
     pub fn note_taking(&self, at_ms: u64, kind: &'static str, text: String, took: Duration) {
-        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.add_entry(TimelineEntry { at_ms, kind, text, ms: Some(ms) });
+        self.add_entry(TimelineEntry { at_ms, kind, text, ms: Some(view::whole_ms(took)) });
     }
 
     fn add_entry(&self, mut entry: TimelineEntry) {

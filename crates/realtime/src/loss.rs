@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn every_name_is_in_the_list() {
+        let all = [
+            Loss::Refused { status: 503 },
+            Loss::Unreachable { what: String::new() },
+            Loss::ConnectTimeout,
+            Loss::Closed { code: None, reason: String::new() },
+            Loss::Stalled,
+            Loss::Expired,
+            Loss::Mute,
+            Loss::Garbage,
+            Loss::ResponsesFailing { code: String::new() },
+            Loss::FormatMismatch { asked: String::new(), got: String::new() },
+            Loss::SetupRefused { code: String::new(), message: String::new() },
+        ];
+        assert_eq!(all.map(|loss| loss.name()), Loss::NAMES);
+    }
+
+    #[test]
     fn says_what_happened_in_one_line() {
         let closed = Loss::Closed { code: Some(1011), reason: "oops".into() };
         assert_eq!(closed.to_string(), "model closed the connection (code 1011, reason \"oops\")");

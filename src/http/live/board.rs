@@ -10,7 +10,7 @@ use actix_web::web;
 use bytestring::ByteString;
 use serde::Serialize;
 use trunkline_actors::registry::{Registry, Seen};
-use trunkline_call::{CallId, CallRecord, CallState, CallView, ModelStatus};
+use trunkline_call::{CallId, CallRecord, CallState, CallView, ModelStatus, millis};
 
 use super::Show;
 use crate::http::{Shared, health};
@@ -205,7 +205,6 @@ struct Row(CallId, u64, f64, u64, u64, u64, f64, u64, u64, u64, u64, u64, Option
 impl Row {
     fn of(record: &CallRecord) -> Self {
         let (up, down, model) = (&record.up, &record.down, &record.model);
-        let last = model.last_latency().map(|latency| (latency.as_secs_f64() * 1_000_000.0).round() / 1_000.0);
         Self(
             record.id.clone(),
             up.frames(),
@@ -219,7 +218,7 @@ impl Row {
             down.underruns(),
             model.responses(),
             model.interruptions(),
-            last,
+            model.last_latency().map(millis),
             record.fallback.prompts(),
             model.state(),
         )

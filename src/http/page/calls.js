@@ -5,7 +5,7 @@ import { api, callPath } from './api.js';
 import { $, announce, confirm, h, setData, setText, toast } from './dom.js';
 import { board, durationOf, on } from './live.js';
 import { numbersButton, parties, watchNumbers } from './numbers.js';
-import { makeRow, showHead } from './rows.js';
+import { drops, makeRow, searchText, showHead, way } from './rows.js';
 import { MODEL, STATES, clock, count, ending, fallbackWords, latency, many } from './words.js';
 
 /** An ended call stays this long, so that nothing moves away under the pointer unseen. */
@@ -19,7 +19,7 @@ const COLUMNS = [
     (call) => (call.state === 'ended' ? ending(call.endReason).short : (STATES[call.state] ?? call.state)),
   ],
   ['who', 'From → to', (call) => parties(call) ?? call.callId],
-  ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || 'no media yet'],
+  ['way', 'Route · link', (call) => way(call) || 'no media yet'],
   ['duration', 'Duration', (call) => clock(durationOf(call))],
   ['rate', 'Frames/s', (call) => `${Math.round(call.up.fps)} ↑ ${Math.round(call.down.fps)} ↓`],
   ['queue', 'Queue ms', (call) => `${count(call.up.queuedMs)} ↑ ${count(call.down.queuedMs)} ↓`],
@@ -30,7 +30,6 @@ const COLUMNS = [
   ['fallback', 'Fallback', (call) => fallbackWords(call.fallback)],
 ];
 
-const drops = (call) => call.up.dropped + call.down.dropped;
 const newest = (a, b) => (a.startedAt < b.startedAt ? 1 : a.startedAt > b.startedAt ? -1 : 0);
 const most = (number) => (a, b) => (number(b) ?? -1) - (number(a) ?? -1) || newest(a, b);
 const SORTS = {
@@ -113,28 +112,15 @@ function arrange() {
   const sorted = [...rows.values()].sort((a, b) => SORTS[sort.value](a.call, b.call));
   let next = body.firstElementChild;
   for (const row of sorted) {
-    row.element.hidden = words !== '' && !searchText(row.call).includes(words);
+    row.element.hidden = words !== '' && !wordsOf(row.call).includes(words);
     if (row.element === next) next = next.nextElementSibling;
     else body.insertBefore(row.element, next);
   }
   showCount();
 }
 
-const searchText = (call) =>
-  [
-    call.callId,
-    call.transactionId,
-    call.smaTransactionId,
-    parties(call),
-    call.route,
-    call.link,
-    call.direction,
-    STATES[call.state],
-    MODEL[call.model.state],
-    call.fallback.state,
-  ]
-    .join(' ')
-    .toLowerCase();
+const wordsOf = (call) =>
+  searchText(call, call.direction, STATES[call.state], MODEL[call.model.state], call.fallback.state);
 
 /** Says how many there are, and how many of them are shown. */
 function showCount() {

@@ -4,7 +4,7 @@ import { api } from './api.js';
 import { $, setData, setText, toast } from './dom.js';
 import { on } from './live.js';
 import { numbersButton, parties, watchNumbers } from './numbers.js';
-import { makeRow, showHead } from './rows.js';
+import { drops, makeRow, searchText, showHead, way } from './rows.js';
 import { count, ending, latency, length, many, time } from './words.js';
 
 const PAGE = 50;
@@ -14,10 +14,10 @@ const COLUMNS = [
   ['who', 'From → to', (call) => parties(call) ?? call.callId],
   ['reason', 'Why it ended', (call) => ending(call.endReason).short],
   ['length', 'Length', (call) => length(call.durationMs)],
-  ['way', 'Route · link', (call) => [call.route, call.link].filter(Boolean).join(' · ') || '–'],
+  ['way', 'Route · link', (call) => way(call) || '–'],
   ['answers', 'Answers', (call) => count(call.model.responses)],
   ['p95', 'Answer p95', (call) => latency(call.model.responseLatencyMs.p95)],
-  ['drops', 'Drops', (call) => count(call.up.dropped + call.down.dropped)],
+  ['drops', 'Drops', (call) => count(drops(call))],
   ['outages', 'Outages', (call) => count(call.fallback.entered)],
 ];
 
@@ -41,18 +41,8 @@ function sift() {
   const words = filter.value.trim().toLowerCase();
   let shown = 0;
   for (const { call, element } of rows) {
-    const { callId, transactionId, smaTransactionId, endReason, link } = call;
-    const text = [
-      callId,
-      transactionId,
-      smaTransactionId,
-      parties(call),
-      call.route,
-      link,
-      endReason,
-      ending(endReason).short,
-    ];
-    element.hidden = words !== '' && !text.join(' ').toLowerCase().includes(words);
+    const text = searchText(call, call.endReason, ending(call.endReason).short);
+    element.hidden = words !== '' && !text.includes(words);
     shown += element.hidden ? 0 : 1;
   }
   setText(

@@ -2,8 +2,21 @@
 
 import { callHash } from './api.js';
 import { $, h, setText } from './dom.js';
+import { parties } from './numbers.js';
 
 /** @typedef {[name: string, heading: string, text: (call: object) => string]} Column `who` is the link to the call */
+
+/** Frames lost, both ways. */
+export const drops = (call) => call.up.dropped + call.down.dropped;
+
+/** Route and link; empty where neither is known. */
+export const way = (call) => [call.route, call.link].filter(Boolean).join(' · ');
+
+/** What a filter looks at, with `more` words than those that every call has. */
+export const searchText = (call, ...more) =>
+  [call.callId, call.transactionId, call.smaTransactionId, parties(call), call.route, call.link, ...more]
+    .join(' ')
+    .toLowerCase();
 
 /** Fills the head of a table. */
 export function showHead(table, columns, ...more) {

@@ -2,7 +2,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// Most points of a call's series; a longer call is shown more coarsely.
-pub const MAX_POINTS: usize = 600;
+const MAX_POINTS: usize = 600;
 
 /// What a call's line was like in one step of its series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

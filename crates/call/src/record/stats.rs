@@ -184,7 +184,8 @@ pub enum ModelStatus {
 }
 
 impl ModelStatus {
-    const ALL: [Self; 5] = [Self::Off, Self::Connecting, Self::Ready, Self::Speaking, Self::Lost];
+    /// Every state, in the order of their values.
+    pub const ALL: [Self; 5] = [Self::Off, Self::Connecting, Self::Ready, Self::Speaking, Self::Lost];
 
     /// The state as it stands in JSON and metrics.
     #[must_use]
@@ -339,9 +340,7 @@ impl FallbackStats {
     /// Where the fallback stands.
     #[must_use]
     pub fn state(&self) -> FallbackState {
-        const STATES: [FallbackState; 4] =
-            [FallbackState::Idle, FallbackState::Sma, FallbackState::Media, FallbackState::GaveUp];
-        STATES.get(usize::from(self.state.load(Relaxed))).copied().unwrap_or_default()
+        FallbackState::ALL.get(usize::from(self.state.load(Relaxed))).copied().unwrap_or_default()
     }
 
     /// Counts an outage.

@@ -371,11 +371,12 @@ fn drops(leg: &LegStats) -> BTreeMap<&'static str, u64> {
     DropPlace::ALL.into_iter().map(|place| (place.name(), leg.dropped_at(place))).collect()
 }
 
-fn whole_ms(duration: Duration) -> u64 {
+pub(super) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Ms to a thousandth: finer than the histograms are, and short in JSON.
-fn millis(duration: Duration) -> f64 {
+#[must_use]
+pub fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
