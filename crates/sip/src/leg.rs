@@ -79,8 +79,8 @@ pub struct Fares {
     pub jitter: Duration,
     /// Depth of the jitter buffer, in ms.
     pub depth_ms: u64,
-    /// Round trip by RTCP; zero where it is not known.
-    pub round_trip: Duration,
+    /// Round trip by RTCP, where the peer's reports gave one.
+    pub round_trip: Option<Duration>,
     /// Mean opinion score, estimated.
     pub mos: f64,
     /// Packets from elsewhere, or not what was agreed on. None of them changed anything.
@@ -279,7 +279,7 @@ impl Leg {
         let (late, concealed_ms) = (self.before.0 + jitter.late, self.before.1 + jitter.concealed_ms);
         let missing = stats.lost + late;
         let depth_ms = jitter.depth_ms;
-        let round_trip = self.reporter.round_trip().unwrap_or_default();
+        let round_trip = self.reporter.round_trip();
         Fares {
             received: stats.packets,
             lost: stats.lost,
@@ -291,7 +291,7 @@ impl Leg {
             mos: mos(&MosInput {
                 loss: missing as f64 / expected as f64,
                 burst_ratio: 1.0,
-                round_trip,
+                round_trip: round_trip.unwrap_or_default(),
                 local_delay: Duration::from_millis(depth_ms + u64::from(FRAME_MS)),
             }),
             foreign: self.foreign,

@@ -376,6 +376,7 @@ pub struct RtpStats {
     concealed_ms: AtomicU64,
     jitter_us: AtomicU64,
     depth_ms: AtomicU64,
+    /// Plus one; 0: not known.
     round_trip_us: AtomicU64,
     mos_x1000: AtomicU64,
 }
@@ -395,8 +396,8 @@ pub struct RtpReading {
     pub jitter: Duration,
     /// Depth of the jitter buffer, in ms.
     pub depth_ms: u64,
-    /// Round trip by RTCP; zero where it is not known.
-    pub round_trip: Duration,
+    /// Round trip by RTCP, where the peer's reports gave one. On a fast line it may be zero.
+    pub round_trip: Option<Duration>,
     /// Estimated mean opinion score, 1.0 to 4.5 (ITU-T G.107); zero where it is not known.
     pub mos: f64,
 }
@@ -411,7 +412,8 @@ impl RtpStats {
         self.concealed_ms.store(reading.concealed_ms, Relaxed);
         self.jitter_us.store(us(reading.jitter), Relaxed);
         self.depth_ms.store(reading.depth_ms, Relaxed);
-        self.round_trip_us.store(us(reading.round_trip), Relaxed);
+        let round_trip = reading.round_trip.map_or(0, |time| us(time).saturating_add(1));
+        self.round_trip_us.store(round_trip, Relaxed);
         self.mos_x1000.store((reading.mos * 1_000.0).round() as u64, Relaxed);
     }
 
@@ -426,7 +428,7 @@ impl RtpStats {
             concealed_ms: self.concealed_ms.load(Relaxed),
             jitter: Duration::from_micros(self.jitter_us.load(Relaxed)),
             depth_ms: self.depth_ms.load(Relaxed),
-            round_trip: Duration::from_micros(self.round_trip_us.load(Relaxed)),
+            round_trip: self.round_trip_us.load(Relaxed).checked_sub(1).map(Duration::from_micros),
             mos: self.mos_x1000.load(Relaxed) as f64 / 1_000.0,
         })
     }

@@ -292,7 +292,7 @@ impl RtpView {
             concealed_ms: reading.concealed_ms,
             jitter_ms: millis(reading.jitter),
             depth_ms: reading.depth_ms,
-            round_trip_ms: Some(reading.round_trip).filter(|time| !time.is_zero()).map(millis),
+            round_trip_ms: reading.round_trip.map(millis),
             mos: Some(reading.mos).filter(|mos| *mos > 0.0),
         }
     }
