@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
 use tokio::time::Instant;
+use tracing::Span;
 use trunkline_call::{Backoff, DropPlace, Toolbox};
 use trunkline_media::AudioRing;
 use trunkline_realtime::{Effect, Ledger, Played, Session, SessionProfile};
@@ -61,6 +62,10 @@ pub struct AzureSessionActor {
     swap_now: bool,
     digits: VecDeque<String>,
     speech: SpeechQueue,
+    /// The caller's turn and what answers it, until that was heard.
+    turn: Option<Span>,
+    /// One that was cut off, until it is known how much of the answer was heard.
+    cut_turn: Option<Span>,
     /// What a prompt cut off while no session was there to be told.
     cut_meanwhile: Vec<Played>,
     /// The model wants to leave.
@@ -108,6 +113,8 @@ impl AzureSessionActor {
             swap_now: false,
             digits: VecDeque::new(),
             speech: SpeechQueue::default(),
+            turn: None,
+            cut_turn: None,
             cut_meanwhile: Vec::new(),
             departure: None,
             alarm: Alarm::default(),
@@ -144,6 +151,7 @@ impl AzureSessionActor {
     /// What is queued and on its way is void; the line empties its playout and answers with what was heard.
     fn clear(&mut self) {
         let generation = self.speech.clear();
+        self.cut_turn = self.turn.take();
         tell(&self.line, Clear { generation, at: Instant::now() });
     }
 

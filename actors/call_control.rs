@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, WrapFuture};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use trunkline_call::Backoff;
+use trunkline_call::{Backoff, CallId};
 use trunkline_chime::command::Command;
 use trunkline_chime::updates::{Next, UpdateQueue, Urgency};
 
@@ -90,7 +90,9 @@ impl ControlHealth {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct AskSma {
-    /// The call.
+    /// Our call, for the log.
+    pub call_id: CallId,
+    /// What the application knows it by.
     pub transaction_id: String,
     /// What is asked for.
     pub command: Command,
@@ -119,6 +121,7 @@ pub struct Flush {
 #[derive(Clone)]
 pub struct Sma {
     control: Addr<CallControlActor>,
+    call_id: CallId,
     transaction_id: String,
 }
 
@@ -144,10 +147,10 @@ impl Asked {
 }
 
 impl Sma {
-    /// The side of the call `transaction_id`.
+    /// The side of our call `call_id`, which the application knows by `transaction_id`.
     #[must_use]
-    pub fn new(control: Addr<CallControlActor>, transaction_id: String) -> Self {
-        Self { control, transaction_id }
+    pub fn new(control: Addr<CallControlActor>, call_id: CallId, transaction_id: String) -> Self {
+        Self { control, call_id, transaction_id }
     }
 
     /// Asks for something.
@@ -155,8 +158,8 @@ impl Sma {
     pub fn ask(&self, command: Command, urgency: Urgency) -> Asked {
         let (sender, answer) = oneshot::channel();
         let wanted = Arc::new(AtomicBool::new(true));
-        let transaction_id = self.transaction_id.clone();
-        let asked = AskSma { transaction_id, command, urgency, wanted: Arc::clone(&wanted), answer: sender };
+        let (call_id, transaction_id) = (self.call_id.clone(), self.transaction_id.clone());
+        let asked = AskSma { call_id, transaction_id, command, urgency, wanted: Arc::clone(&wanted), answer: sender };
         tell(&self.control, asked);
         Asked { wanted, answer }
     }
@@ -237,10 +240,10 @@ impl CallControlActor {
         self.under_way -= 1;
         self.health.count(&result);
         let command = waiting.asked.command.name();
-        let transaction = &waiting.asked.transaction_id;
+        let AskSma { call_id: call, transaction_id: transaction, .. } = &waiting.asked;
         waiting.attempts += 1;
         match &result {
-            Ok(()) => tracing::debug!(transaction, command, "the SIP media application took a request"),
+            Ok(()) => tracing::debug!(%call, transaction, command, "the SIP media application took a request"),
             Err(ControlError::Throttled | ControlError::Unavailable(_))
                 if waiting.asked.urgency == Urgency::Control && waiting.attempts < ATTEMPTS =>
             {
@@ -248,9 +251,9 @@ impl CallControlActor {
                 self.run(ctx);
                 return;
             }
-            Err(ControlError::Gone) => tracing::debug!(transaction, command, "the call is over by now"),
+            Err(ControlError::Gone) => tracing::debug!(%call, transaction, command, "the call is over by now"),
             Err(error) => {
-                tracing::warn!(transaction, command, "the SIP media application did not take a request: {error}");
+                tracing::warn!(%call, transaction, command, "the SIP media application did not take a request: {error}");
             }
         }
         // Whoever asked may be gone.

@@ -22,6 +22,7 @@ use crate::messages::{
 use crate::ports::{ModelTransport, ToolCaller, tell};
 use crate::registry::{AnnouncedCall, LiveCall, Registry};
 use crate::settings::BridgeSettings;
+use crate::spans::CallSpan;
 use crate::transcoder::TranscoderActor;
 use crate::uplink::millis;
 use crate::vc_stream::{Siblings, VcStreamActor};
@@ -51,29 +52,34 @@ pub struct Call {
     pub settings: Arc<BridgeSettings>,
     /// Who ends it.
     pub supervisor: Addr<CallSupervisor>,
+    /// What its trace shows.
+    pub span: CallSpan,
 }
 
 impl Call {
-    /// Adds to the call's timeline.
+    /// Adds to the call's timeline, the log and the call's span.
     pub fn note(&self, kind: &'static str, text: String) {
         let at_ms = millis(self.born.elapsed());
         tracing::debug!(call = %self.record.id, at_ms, kind, text);
+        self.span.event(kind, Some(&text), None);
         self.record.note(at_ms, kind, text);
+    }
+
+    /// Adds what somebody said, or what keys he pressed, to the call's timeline. It is for the operators' page alone: log
+    /// and trace learn that there was something, not what.
+    pub(crate) fn note_words(&self, kind: &'static str, words: String) {
+        let at_ms = millis(self.born.elapsed());
+        tracing::debug!(call = %self.record.id, at_ms, kind, bytes = words.len());
+        self.span.event(kind, None, None);
+        self.record.note(at_ms, kind, words);
     }
 
     /// Adds something to the call's timeline that took so long.
     pub(crate) fn note_taking(&self, kind: &'static str, text: &str, took: Duration) {
         let at_ms = millis(self.born.elapsed());
         tracing::debug!(call = %self.record.id, at_ms, kind, text, took_ms = millis(took));
+        self.span.event(kind, Some(text), Some(took));
         self.record.note_taking(at_ms, kind, text.to_owned(), took);
-    }
-
-    /// Adds a prompt to the call's timeline. Its words are for the operators' page; what the SIP media application is
-    /// asked for stays out of the log.
-    pub(crate) fn note_prompt(&self, text: String) {
-        let at_ms = millis(self.born.elapsed());
-        tracing::debug!(call = %self.record.id, at_ms, kind = "prompt");
-        self.record.note(at_ms, "prompt", text);
     }
 
     /// Moves the call on, unless it is on its way out.
@@ -98,7 +104,7 @@ impl Call {
     pub(crate) fn sma(&self) -> Option<Sma> {
         let control = self.settings.control.clone()?;
         let transaction_id = self.record.update(|facts| facts.sma_transaction_id.clone())?;
-        Some(Sma::new(control, transaction_id))
+        Some(Sma::new(control, self.record.id.clone(), transaction_id))
     }
 
     /// To be told from `stopped()`.
@@ -145,10 +151,8 @@ impl CallSupervisor {
         };
         let up = UpTranscoder::new(codec, format).map_err(no_transcoder)?;
         let down = DownTranscoder::new(format, codec).map_err(no_transcoder)?;
-        let (record, born) = announced.map_or_else(
-            || (Arc::new(CallRecord::new(call_id, (self.settings.unix_now_ms)())), Instant::now()),
-            |announced| (announced.record, announced.born),
-        );
+        let AnnouncedCall { record, born, span, .. } =
+            announced.unwrap_or_else(|| self.new_call(call_id, Duration::ZERO));
         record.update(|facts| {
             facts.link = Some(admit.link.to_owned());
             // The line waits for no `start` where the transaction is known: it may be needed before.
@@ -156,14 +160,14 @@ impl CallSupervisor {
         });
         record.set_state(CallState::Connecting);
         let settings = Arc::clone(&self.settings);
-        let call = Call { record: Arc::clone(&record), born, settings, supervisor };
+        let call = Call { record: Arc::clone(&record), born, settings, supervisor, span: span.clone() };
         let (transport, tools) = (Arc::clone(&self.transport), Arc::clone(&self.tools));
         let line = VcStreamActor::start_in_arbiter(&admit.arbiter, move |ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let siblings = start_siblings(&call, &ctx.address(), (transport(), tools()), (up, down));
             VcStreamActor::new(call, codec, siblings)
         });
-        Ok(LiveCall { record, born, line, siblings: None, ending: None })
+        Ok(LiveCall { record, born, span, line, siblings: None, ending: None })
     }
 
     /// The first reason stands; then the line is told. True for the first.
@@ -207,6 +211,7 @@ impl CallSupervisor {
             siblings.shut_down();
         }
         end_record(&live.record, reason, now - live.born);
+        live.span.end(&live.record, reason);
         if self.registry.retire(&live.record.id, reason, now, self.settings.limits.history_max).is_some() {
             log_summary(&live.record, reason, now - live.born);
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, WrapFuture};
 use tokio::time::Instant;
+use tracing::Span;
 use trunkline_call::{CallState, EndReason, FallbackAction, FallbackInput, FallbackPolicy, FallbackState, SmaPrompt};
 use trunkline_chime::command::Command;
 use trunkline_chime::updates::Urgency;
@@ -32,6 +33,8 @@ pub struct FallbackActor {
     session: Addr<AzureSessionActor>,
     alarm: Alarm,
     actions: Vec<FallbackAction>,
+    /// The span of the outage that is on.
+    outage: Option<Span>,
     /// What the SIP media application was asked for last may be taken back by this.
     withdrawal: Arc<AtomicBool>,
 }
@@ -40,7 +43,8 @@ impl FallbackActor {
     /// The fallback of `call`.
     pub fn new(call: Call, line: Addr<VcStreamActor>, session: Addr<AzureSessionActor>) -> Self {
         let policy = FallbackPolicy::new(call.settings.fallback.clone());
-        Self { call, policy, line, session, alarm: Alarm::default(), actions: Vec::new(), withdrawal: Arc::default() }
+        let (alarm, actions) = (Alarm::default(), Vec::new());
+        Self { call, policy, line, session, alarm, actions, outage: None, withdrawal: Arc::default() }
     }
 
     fn input(&mut self, input: FallbackInput, ctx: &mut Context<Self>) {
@@ -83,14 +87,17 @@ impl FallbackActor {
                 record.fallback.add_entered();
                 self.call.settings.model_reached.store(false, Ordering::Relaxed);
                 self.call.set_state(CallState::Fallback);
+                self.outage = Some(self.call.span.outage(&reason));
                 self.announce("entered", reason);
             }
             FallbackAction::Recovered => {
                 self.call.set_state(CallState::Active);
+                self.end_outage("recovered");
                 self.announce("recovered", "the model is back".to_owned());
             }
             FallbackAction::GaveUp { reason } => {
                 tell(&self.session, Shutdown);
+                self.end_outage("gave_up");
                 self.announce("gave_up", reason);
             }
             FallbackAction::PlayPrompt { index } => {
@@ -148,10 +155,16 @@ impl FallbackActor {
             if prompt != Prompt::Goodbye {
                 fallback.call.record.fallback.add_prompt();
             }
-            fallback.call.note_prompt(noted);
+            fallback.call.note_words("prompt", noted);
             fallback.input(FallbackInput::SmaAccepted(what), ctx);
         });
         ctx.spawn(answered);
+    }
+
+    fn end_outage(&mut self, end: &'static str) {
+        if let Some(outage) = self.outage.take() {
+            outage.record("end", end);
+        }
     }
 
     fn announce(&self, state: &'static str, reason: String) {

@@ -23,6 +23,7 @@ pub mod ports;
 pub mod prompts;
 pub mod registry;
 pub mod settings;
+pub mod spans;
 pub mod totals;
 pub mod transcoder;
 mod uplink;

@@ -13,6 +13,7 @@ use bytestring::ByteString;
 use futures_util::{Sink, SinkExt};
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::Span;
 use trunkline_call::{CallRecord, DropPlace};
 use trunkline_media::AudioRing;
 use trunkline_realtime::{Session, append_event};
@@ -40,13 +41,15 @@ pub struct ModelLink {
     pub task: Option<SpawnHandle>,
     /// It was given the conversation, and still has it when its session is lost.
     pub adopted: bool,
+    /// The span of getting the session, until it is set up.
+    pub connecting: Span,
     outbox: Rc<Outbox>,
 }
 
 impl ModelLink {
     /// A link that is about to connect.
     pub fn new(id: u64, session: Session) -> Self {
-        Self { id, session, task: None, adopted: false, outbox: Rc::default() }
+        Self { id, session, task: None, adopted: false, connecting: Span::none(), outbox: Rc::default() }
     }
 
     /// The socket is there: starts its writer.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use trunkline_call::{CallId, CallRecord, EndReason};
 
 use crate::messages::{EndCall, Farewell};
+use crate::spans::CallSpan;
 use crate::totals::{Latencies, Totals};
 use crate::vc_stream::{Siblings, VcStreamActor};
 
@@ -20,6 +21,8 @@ pub struct LiveCall {
     pub record: Arc<CallRecord>,
     /// When it was born.
     pub born: Instant,
+    /// What its trace shows.
+    pub(crate) span: CallSpan,
     /// Its line.
     pub line: Addr<VcStreamActor>,
     /// The other actors, once they run.
@@ -33,6 +36,7 @@ pub struct LiveCall {
 pub(crate) struct AnnouncedCall {
     pub(crate) record: Arc<CallRecord>,
     pub(crate) born: Instant,
+    pub(crate) span: CallSpan,
     /// Given up then.
     pub(crate) until: Instant,
 }

@@ -13,6 +13,7 @@ use trunkline_realtime::Timing;
 use crate::call_control::CallControlActor;
 use crate::messages::{OpenSession, Prompt};
 use crate::prompts::PromptAudio;
+use crate::spans::Tracer;
 use crate::vitals::Vitals;
 
 /// Shared by all calls.
@@ -49,6 +50,8 @@ pub struct BridgeSettings {
     pub model_reached: AtomicBool,
     /// What is measured over all calls.
     pub vitals: Vitals,
+    /// Records what happens in calls as distributed traces, where somebody wants them.
+    pub tracer: Option<Arc<dyn Tracer>>,
     /// Milliseconds since 1970 (UTC), for a session's `expires_at`.
     pub unix_now_ms: fn() -> u64,
 }

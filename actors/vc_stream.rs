@@ -122,10 +122,10 @@ impl VcStreamActor {
         let asked = facts.route.take();
         let number = self.call.record.update(|known| {
             known.learn(facts);
-            known.in_trace();
             // A route that is known before one is taken was asked for when the call was placed.
             asked.or_else(|| known.route.clone()).or_else(|| known.to.clone())
         });
+        self.call.span.open(&self.call.record);
         if !self.routed && number.is_some() {
             self.choose_route(now, number.as_deref());
         }
@@ -154,7 +154,7 @@ impl VcStreamActor {
     }
 
     fn on_key(&mut self, now: Instant, key: char) {
-        self.call.note("dtmf", key.to_string());
+        self.call.note_words("dtmf", key.to_string());
         tell(&self.siblings.session, KeyPressed);
         if let Some(digits) = self.keys.push(now.into_std(), key) {
             tell(&self.siblings.session, CallerDigits(digits));
@@ -236,7 +236,7 @@ impl VcStreamActor {
             tell(&self.siblings.fallback, Hushed);
         }
         if let Some(prompt) = ran.begun.take() {
-            self.call.note_prompt(self.call.settings.texts.of(prompt).to_owned());
+            self.call.note_words("prompt", self.call.settings.texts.of(prompt).to_owned());
         }
         if let Some(prompt) = ran.finished.take() {
             tell(&self.siblings.fallback, PromptPlayed(prompt));

@@ -1,17 +1,24 @@
-//! Logging and what happens at a panic.
+//! Logging, traces, and what happens at a panic.
+
+#[cfg(feature = "otlp")]
+pub mod otlp;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use trunkline_actors::spans::{TARGET, Tracer};
 
-use crate::settings::LogFormat;
+use crate::settings::{LogFormat, LogSettings};
 
 static PANICS: AtomicU64 = AtomicU64::new(0);
+
+/// What listens to the process's lines and spans.
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// The filter that is in force, and its text.
 static FILTER: OnceLock<(reload::Handle<EnvFilter, Registry>, Mutex<String>)> = OnceLock::new();
@@ -47,27 +54,56 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, BadFilter> {
     EnvFilter::builder().parse(parts.join(",")).map_err(|error| BadFilter::Unparsable(error.to_string()))
 }
 
+/// Why the service cannot say what it does.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    /// `log.filter` says nothing useful.
+    #[error("log.filter: allowed: {0}")]
+    Filter(#[from] BadFilter),
+    /// `log.otlp_endpoint` cannot be sent to.
+    #[cfg(feature = "otlp")]
+    #[error("log.otlp_endpoint: {0}")]
+    Export(#[from] opentelemetry_otlp::ExporterBuildError),
+}
+
 /// Logs to stderr from here on, and logs and counts panics. Later calls change nothing.
 ///
 /// # Errors
 /// [`BadFilter`], see [`parse_filter`].
 pub fn init(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
+    install(format, filter, None)
+}
+
+/// [`init`] for the service, which may also send its calls' spans somewhere. [`finish`] sends the last ones.
+///
+/// # Errors
+/// [`TelemetryError`].
+pub fn init_service(log: &LogSettings) -> Result<(), TelemetryError> {
+    #[cfg(feature = "otlp")]
+    let traces = log.otlp_endpoint.as_deref().map(otlp::start).transpose()?;
+    #[cfg(not(feature = "otlp"))]
+    let traces = None;
+    Ok(install(log.format, &log.filter, traces)?)
+}
+
+fn install(format: LogFormat, filter: &str, traces: Option<BoxedLayer>) -> Result<(), BadFilter> {
     static ONCE: Once = Once::new();
     let text = filter.to_owned();
     let filter = parse_filter(filter)?;
     ONCE.call_once(|| {
         let (filter, handle) = reload::Layer::new(filter);
-        let registry = tracing_subscriber::registry().with(filter).with(filter_fn(is_safe));
         let layer = fmt::layer().with_writer(std::io::stderr);
-        let done = match format {
+        let layer = match format {
             LogFormat::Pretty => {
                 let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-                registry.with(layer.with_ansi(ansi)).try_init()
+                layer.with_ansi(ansi).boxed()
             }
-            LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+            LogFormat::Json => layer.json().flatten_event(true).boxed(),
         };
+        let log = layer.with_filter(filter.and(filter_fn(is_for_the_log))).boxed();
+        let layers: Vec<BoxedLayer> = std::iter::once(log).chain(traces).collect();
         // A subscriber that a test installed before stays.
-        if done.is_ok() {
+        if tracing_subscriber::registry().with(layers).try_init().is_ok() {
             let _first = FILTER.set((handle, Mutex::new(text)));
         }
         install_panic_hook();
@@ -75,9 +111,27 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
     Ok(())
 }
 
-/// Below `info` the libraries beneath us write down requests, with their keys. No filter lets that out.
-fn is_safe(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() <= Level::INFO || metadata.target().starts_with("trunkline")
+/// What puts calls into distributed traces, where traces are sent somewhere.
+#[must_use]
+pub fn tracer() -> Option<Arc<dyn Tracer>> {
+    #[cfg(feature = "otlp")]
+    if otlp::is_on() {
+        return Some(Arc::new(otlp::Export));
+    }
+    None
+}
+
+/// Sends the last spans, for a few seconds at most. Blocks.
+pub fn finish() {
+    #[cfg(feature = "otlp")]
+    otlp::finish();
+}
+
+/// Below `info` the libraries beneath us write down requests, with their keys: no filter lets that out. And what happens in
+/// calls has its own lines.
+fn is_for_the_log(metadata: &Metadata<'_>) -> bool {
+    let is_safe = *metadata.level() <= Level::INFO || metadata.target().starts_with("trunkline");
+    is_safe && metadata.target() != TARGET
 }
 
 /// The filter that is in force.

@@ -12,6 +12,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::http::{Answer, send};
+use support::model::Model;
 use support::phone::Phone;
 use support::process::{Service, Sim};
 
@@ -95,4 +96,41 @@ async fn a_filter_that_says_nothing_useful_changes_nothing() {
     }
     let shown = send(service.admin, "GET", "/admin/log", &[("Authorization", "Bearer token-of-operators")], b"").await;
     assert_eq!(shown.json(), json!({"filter": "warn,trunkline=info"}));
+}
+
+#[tokio::test]
+async fn what_is_said_and_pressed_is_for_the_page_alone() {
+    let mut model = Model::start().await;
+    let env = [
+        ("TRUNKLINE__REALTIME__API_KEY", "key-of-the-model"),
+        ("TRUNKLINE__LOG__FORMAT", "json"),
+        ("TRUNKLINE__LOG__FILTER", "trace"),
+    ];
+    let service = Service::with_model(&model.url(), &env).await;
+    let mut phone = Phone::dial(&service, "callId=private").await;
+    let mut session = model.session().await;
+    for key in ["9", "7", "#"] {
+        phone.send(json!({"type": "dtmf", "digit": key}));
+    }
+    session.expect("conversation.item.create").await;
+    session.transcript_of_caller("item_0", "my card ends in swordfish");
+    session.begin_answer(1, &[0; 4_800], &[]);
+    session.words("resp_1", "item_1", "your code is ");
+    session.audio_done("resp_1", "item_1");
+    session.send(json!({"type": "response.output_audio_transcript.done", "event_id": "e", "response_id": "resp_1",
+        "item_id": "item_1", "output_index": 0, "content_index": 0, "transcript": "your code is marmalade"}));
+    session.call_tool("resp_1", "call_1", "hang_up", r#"{"reason":"the caller is Rumpelstiltskin"}"#);
+    session.response_done("resp_1", "item_1", "completed");
+    phone.closed().await;
+
+    let shown = send(service.admin, "GET", "/admin/calls/private", &[], b"").await.json();
+    let timeline = shown["timeline"].to_string();
+    let log = service.process.stderr();
+    for words in ["swordfish", "marmalade", "Rumpelstiltskin", "\"text\":\"9\"", "\"text\":\"7\""] {
+        assert!(timeline.contains(words), "{words}: {timeline}");
+        assert!(!log.contains(words), "{words}: {:?}", log.lines().find(|line| line.contains(words)));
+    }
+    for kind in ["caller", "model", "dtmf", "tool"] {
+        assert!(log.contains(&format!("\"kind\":\"{kind}\"")), "that there was a {kind} is told");
+    }
 }

@@ -54,14 +54,17 @@ impl AzureSessionActor {
         let settings = Arc::clone(&self.call.settings);
         let start = settings.gate.reserve(Instant::now().into_std());
         let transport = Rc::clone(&self.transport);
-        let connecting = async move {
+        let is_standby = self.standby.as_ref().is_some_and(|link| link.id == id);
+        let connecting = self.call.span.connect(if is_standby { "renewal" } else { "session" });
+        let dialled = async move {
             tokio::time::sleep_until(Instant::from_std(start)).await;
             transport.connect(&url).await
         };
-        let done = connecting.into_actor(self).map(move |result, session, ctx| session.connected(id, result, ctx));
+        let done = dialled.into_actor(self).map(move |result, session, ctx| session.connected(id, result, ctx));
         if let Some(link) = self.link_mut(id) {
             link.session = Session::new(profile, settings.timing, start);
             link.task = Some(ctx.spawn(done));
+            link.connecting = connecting;
         }
         self.arm(ctx);
     }
@@ -91,6 +94,10 @@ impl AzureSessionActor {
 
     /// A link is dead: the call's own is replaced at once, a replacement is tried again later.
     pub(super) fn lose(&mut self, id: u64, loss: &Loss, ctx: &mut Context<Self>) {
+        if let Some(link) = self.link_mut(id) {
+            link.connecting.record("loss", loss.name());
+            link.connecting.record("otel.status_code", "ERROR");
+        }
         if self.standby.as_ref().is_some_and(|link| link.id == id) {
             self.call.settings.vitals.add_loss(loss.name());
             drop_link(self.standby.take(), ctx);

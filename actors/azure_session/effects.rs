@@ -2,12 +2,15 @@
 
 use actix::Context;
 use tokio::time::Instant;
+use tracing::Span;
 use trunkline_call::ModelStatus;
 use trunkline_realtime::{Effect, Loss, ModelState, Session, Speaker};
 
 use super::AzureSessionActor;
 use super::connecting::Purpose;
 use crate::ports::Outgoing;
+use crate::spans::number;
+use crate::uplink::millis;
 
 impl AzureSessionActor {
     /// Runs the session of a link, then what it wants.
@@ -59,7 +62,9 @@ impl AzureSessionActor {
                 self.pump(ctx);
             }
             Effect::SpeechStarted { active } => {
-                if !active.is_empty() {
+                if active.is_empty() {
+                    self.turn = None;
+                } else {
                     self.call.record.model.add_interruption();
                 }
                 self.call.note("speech", "the caller speaks".to_owned());
@@ -93,24 +98,37 @@ impl AzureSessionActor {
     fn write_down(&mut self, effect: Effect) {
         let record = &self.call.record;
         match effect {
-            Effect::SpeechStopped => self.call.note("speech", "the caller pauses".to_owned()),
+            Effect::SpeechStopped => {
+                self.call.note("speech", "the caller pauses".to_owned());
+                self.turn = Some(self.call.span.turn());
+            }
+            Effect::ResponseStarted => {
+                self.turn.get_or_insert_with(|| self.call.span.turn());
+            }
             Effect::ResponseDone { status } => {
                 record.model.add_response();
+                if let Some(turn) = &self.turn {
+                    turn.record("status", &*status);
+                }
                 let completed = status == "completed";
                 self.call.note("response", status);
                 if completed {
                     self.answers();
                 }
+                self.end_turn_if_heard();
                 self.depart_if_said();
             }
             Effect::FirstAudio { latency } => {
                 record.model.record_latency(latency);
+                if let Some(turn) = &self.turn {
+                    turn.record("first_audio_ms", number(millis(latency)));
+                }
                 self.call.note_taking("answer", "first audio", latency);
                 self.answers();
             }
             Effect::Transcript { speaker, text } => {
                 let kind = if speaker == Speaker::Caller { "caller" } else { "model" };
-                self.call.note(kind, text);
+                self.call.note_words(kind, text);
             }
             Effect::Notice { code, message } => {
                 tracing::info!(call = %record.id, code, "the model says: {message}");
@@ -120,8 +138,18 @@ impl AzureSessionActor {
         }
     }
 
+    /// A turn ends when there is nothing more to hear of its answer.
+    pub(super) fn end_turn_if_heard(&mut self) {
+        if self.current.as_ref().is_some_and(|link| link.session.is_heard_out()) {
+            self.turn = None;
+        }
+    }
+
     fn configured(&mut self, id: u64, ctx: &mut Context<Self>) {
         self.call.settings.vitals.add_session();
+        if let Some(link) = self.link_mut(id) {
+            link.connecting = Span::none();
+        }
         if self.current.as_ref().is_none_or(|link| link.id != id) {
             self.try_swap(ctx);
             return;

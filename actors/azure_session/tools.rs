@@ -40,7 +40,7 @@ impl AzureSessionActor {
                 self.with_session(id, ctx, |session, now, out| session.tool_output(now, &call_id, &output, true, out));
             }
             Ok(ToolAction::HangUp { reason }) => {
-                self.call.note("tool", format!("hang_up: {}", reason.as_deref().unwrap_or("no reason given")));
+                self.call.note_words("tool", format!("hang_up: {}", reason.as_deref().unwrap_or("no reason given")));
                 self.depart(call_id, Leave::HangUp, ctx);
             }
             // A gateway may know short numbers, Amazon Chime does not.
@@ -106,7 +106,8 @@ impl AzureSessionActor {
     fn run_tool(&mut self, call_id: String, name: String, arguments: String, ctx: &mut Context<Self>) {
         let began = Instant::now();
         let tools = Rc::clone(&self.tools);
-        let trace = self.call.record.update(|facts| facts.in_trace().child());
+        let span = self.call.span.tool(&name);
+        let trace = self.call.span.context(&span, &self.call.record);
         let call = ToolCall { name: name.clone(), arguments, call_id: self.call.record.id.clone(), trace };
         let result = tools.call(call);
         let done = result.into_actor(self).map(move |result, session, ctx| {
@@ -117,10 +118,12 @@ impl AzureSessionActor {
                     output
                 }
                 Err(error) => {
+                    span.record("otel.status_code", "ERROR");
                     session.call.note("tool", format!("{name}: failed after {ms} ms: {error}"));
                     failure(&error)
                 }
             };
+            drop(span);
             session.tool_done(&call_id, &output, true, ctx);
         });
         ctx.spawn(done);

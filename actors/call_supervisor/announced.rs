@@ -14,16 +14,28 @@ use super::{CallSupervisor, end_of, end_record, log_summary};
 use crate::call_control::Sma;
 use crate::messages::{Announce, CallNews, EndCall, Farewell, Placed};
 use crate::registry::AnnouncedCall;
+use crate::spans::CallSpan;
 
 /// After an event of a live call's end its media may take this long to end by itself.
 const ENDED_GRACE: Duration = Duration::from_secs(5);
 
 impl CallSupervisor {
     fn announce(&self, call_id: CallId, facts: CallFacts, patience: Duration) {
+        let is_in_a_trace = facts.trace.is_some();
+        let call = self.new_call(call_id, patience);
+        call.record.update(|known| known.learn(facts));
+        if is_in_a_trace {
+            call.span.open(&call.record);
+        }
+        self.registry.announce(call);
+    }
+
+    /// A call of which only its id is known, and which may wait so long for its media.
+    pub(super) fn new_call(&self, call_id: CallId, patience: Duration) -> AnnouncedCall {
         let record = Arc::new(CallRecord::new(call_id, (self.settings.unix_now_ms)()));
-        record.update(|known| known.learn(facts));
         let born = Instant::now();
-        self.registry.announce(AnnouncedCall { record, born, until: born + patience });
+        let span = CallSpan::new(self.settings.tracer.clone());
+        AnnouncedCall { record, born, span, until: born + patience }
     }
 
     /// The telephones of these calls were not answered, or their media went elsewhere. One that we placed is not to be
@@ -41,7 +53,7 @@ impl CallSupervisor {
     fn hang_up(&self, call: &AnnouncedCall) {
         let Some(transaction) = call.record.update(|facts| facts.sma_transaction_id.clone()) else { return };
         if let Some(control) = self.settings.control.clone() {
-            Sma::new(control, transaction.clone()).order(Command::HangUp { text: None });
+            Sma::new(control, call.record.id.clone(), transaction.clone()).order(Command::HangUp { text: None });
         }
         self.registry.end_on_purpose(transaction, Instant::now());
     }
@@ -49,6 +61,7 @@ impl CallSupervisor {
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
         let now = Instant::now();
         end_record(&call.record, reason, now - call.born);
+        call.span.end(&call.record, reason);
         self.registry.give_up(call, reason, now, self.settings.limits.history_max);
         log_summary(&call.record, reason, now - call.born);
     }

@@ -50,6 +50,7 @@ fn supervisor() -> (Addr<CallSupervisor>, Arc<Registry>) {
         announcements: AnnouncementSettings::default(),
         model_reached: std::sync::atomic::AtomicBool::new(true),
         vitals: Vitals::default(),
+        tracer: None,
         unix_now_ms: || 0,
     };
     let registry = Arc::new(Registry::default());

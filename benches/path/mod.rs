@@ -229,6 +229,7 @@ fn settings(format: ModelFormat) -> BridgeSettings {
         announcements: AnnouncementSettings::default(),
         model_reached: AtomicBool::new(true),
         vitals: Vitals::default(),
+        tracer: None,
         unix_now_ms: || 1_767_225_600_000,
     }
 }

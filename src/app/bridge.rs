@@ -20,6 +20,7 @@ use trunkline_chime::command::speech_time;
 use super::AppError;
 use crate::model::{Auth, AwcTransport, TransportSettings, WarmSettings, WarmTransport};
 use crate::settings::{ModelAuth, RealtimeSettings, RouteKind, Settings};
+use crate::telemetry;
 
 /// From a request that the SIP media application takes to its first word: its function is invoked, and the voice synthesised.
 /// How long that takes is not documented; a model that spoke meanwhile would be the second voice.
@@ -68,6 +69,7 @@ pub(super) fn bridge_settings(
         },
         model_reached: AtomicBool::new(true),
         vitals: Vitals::default(),
+        tracer: telemetry::tracer(),
         unix_now_ms,
     })
 }

@@ -115,11 +115,13 @@ pub fn run() -> ExitCode {
 
 fn serve(args: ConfigArgs) -> Result<(), Failure> {
     let Loaded { settings, warnings, .. } = Loaded::of_process(args.config)?;
-    telemetry::init(settings.log.format, &settings.log.filter).map_err(Failure::job)?;
+    telemetry::init_service(&settings.log).map_err(Failure::job)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    crate::app::serve(settings).map_err(|error| match error {
+    let served = crate::app::serve(settings);
+    telemetry::finish();
+    served.map_err(|error| match error {
         AppError::Listen { .. } | AppError::Io(_) => Failure::job(error),
         // The rest is about files and keys that the configuration names.
         _ => Failure::Usage(format!("configuration: {error}")),

@@ -184,7 +184,7 @@ impl Arriving {
         let mut facts = facts;
         facts.learn(told);
         let arrival = Arrival { call_id, facts, link: D::LINK, codec, peer };
-        let Joined { line, link, .. } = match ingest::join(&shared, arrival).await {
+        let Joined { line, link, call_id } = match ingest::join(&shared, arrival).await {
             Ok(joined) => joined,
             Err(refusal) => {
                 if let Some(mac) = spent {
@@ -198,7 +198,7 @@ impl Arriving {
         let event = CallerEvent::Start(CallFacts::default());
         let _ = line.0.send(CallerSays { epoch: line.1, event }).await;
         let (heartbeat, malformed) = (shared.heartbeat, Arc::clone(&shared.malformed));
-        Socket { dialect, heartbeat, session, stream, link, malformed, line: Some(line) }.run().await;
+        Socket { call_id, dialect, heartbeat, session, stream, link, malformed, line: Some(line) }.run().await;
     }
 }
 

@@ -169,7 +169,7 @@ async fn media(
     let Joined { line, link, call_id } =
         join(shared, Arrival { call_id, facts, link: "ingest", codec, peer }).await.map_err(refuse_call)?;
     let dialect = Native { call_id: call_id.to_string(), codec };
-    Ok(upgrade.serve(shared, dialect, link, Some(line)))
+    Ok(upgrade.serve(shared, call_id, dialect, link, Some(line)))
 }
 
 /// Media that wants into a call.
@@ -234,7 +234,7 @@ pub(crate) async fn listen(
         return Err(refuse(StatusCode::SERVICE_UNAVAILABLE, "at_capacity", message));
     }
     let dialect = Native { call_id: call_id.to_string(), codec };
-    Ok(upgrade.serve(shared, dialect, receiver, None))
+    Ok(upgrade.serve(shared, call_id.clone(), dialect, receiver, None))
 }
 
 /// A handshake that is in order, before its answer is sent: a refusal is still possible.
@@ -256,13 +256,14 @@ impl Upgrade {
     fn serve(
         self,
         shared: &Shared,
+        call_id: CallId,
         dialect: impl Dialect + 'static,
         link: LinkReceiver,
         line: Option<Line>,
     ) -> HttpResponse {
         let Self { response, session, stream } = self;
         let (heartbeat, malformed) = (shared.heartbeat, Arc::clone(&shared.malformed));
-        let socket = Socket { dialect, heartbeat, session, stream, link, malformed, line };
+        let socket = Socket { call_id, dialect, heartbeat, session, stream, link, malformed, line };
         actix_rt::spawn(socket.run());
         response
     }

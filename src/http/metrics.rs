@@ -65,7 +65,7 @@ fn gather(shared: &Shared) -> Registry {
     let words = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("commit", option_env!("TRUNKLINE_COMMIT").unwrap_or("unknown").to_owned()),
-        ("features", if cfg!(feature = "entra") { "entra" } else { "" }.to_owned()),
+        ("features", features()),
     ];
     build.get_or_create(&words).set(1);
     registry.register("build_info", "The version that runs", build);
@@ -131,9 +131,28 @@ fn gather(shared: &Shared) -> Registry {
     gather_rtp(&totals, &live, &mut registry);
     gather_vitals(shared, &mut registry);
     process::gather(&mut registry);
+    #[cfg(feature = "otlp")]
+    gather_spans(&mut registry);
     registry.register("viewers", "Operators who watch the live calls", gauge(shared.viewers.taken() as u64));
     registry.register("panics", "Panics, each of which ended at most one call", ConstCounter::new(telemetry::panics()));
     registry
+}
+
+/// The features that this build has, as in `entra,otlp`.
+fn features() -> String {
+    let all = [("entra", cfg!(feature = "entra")), ("otlp", cfg!(feature = "otlp"))];
+    all.into_iter().filter_map(|(name, is_on)| is_on.then_some(name)).collect::<Vec<_>>().join(",")
+}
+
+/// Those that ended and are in neither count were dropped, or are about to be sent.
+#[cfg(feature = "otlp")]
+fn gather_spans(registry: &mut Registry) {
+    let [ended, sent, failed] = telemetry::otlp::counts();
+    registry.register("spans_ended", "Spans of calls that ended and are to be sent", ConstCounter::new(ended));
+    let spans = Family::<Labels<1>, Counter>::default();
+    spans.get_or_create(&[("outcome", "sent".to_owned())]).inc_by(sent);
+    spans.get_or_create(&[("outcome", "failed".to_owned())]).inc_by(failed);
+    registry.register("spans", "Spans of calls, by what became of them at the collector", spans);
 }
 
 fn gauge(value: u64) -> Gauge {

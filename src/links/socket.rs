@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use trunkline_actors::link::{LinkAudio, LinkControl, LinkOut, LinkReceiver};
 use trunkline_actors::messages::{CallerAudio, CallerEvent, CallerSays};
 use trunkline_actors::vc_stream::VcStreamActor;
+use trunkline_call::CallId;
 
 use super::dialect::{Dialect, Heard, Say};
 
@@ -33,6 +34,7 @@ pub(crate) type Line = (Addr<VcStreamActor>, u64);
 
 /// A socket and what it is for.
 pub(crate) struct Socket<D> {
+    pub(crate) call_id: CallId,
     pub(crate) dialect: D,
     pub(crate) heartbeat: Heartbeat,
     pub(crate) session: Session,
@@ -60,9 +62,10 @@ enum ReadEnd {
 impl<D: Dialect> Socket<D> {
     /// Runs until the socket or the call is over.
     pub(crate) async fn run(self) {
-        let Self { dialect, heartbeat, session, stream, link, malformed, line } = self;
+        let Self { call_id, dialect, heartbeat, session, stream, link, malformed, line } = self;
         let writer = write(session.clone(), link, &dialect);
-        let reader = read(session.clone(), stream, (&dialect, &malformed), heartbeat, line.as_ref());
+        let source = Source { call_id: &call_id, dialect: &dialect, malformed: &malformed };
+        let reader = read(session.clone(), stream, source, heartbeat, line.as_ref());
         tokio::pin!(writer, reader);
         let end = tokio::select! {
             end = &mut reader => end,
@@ -113,13 +116,20 @@ async fn say(session: &mut Session, message: Say) -> Result<(), Closed> {
     }
 }
 
+/// What is read, and for which call.
+struct Source<'a, D> {
+    call_id: &'a CallId,
+    dialect: &'a D,
+    malformed: &'a AtomicU64,
+}
+
 /// Reads until the socket ends. One message is on its way to the line at a time: a sender faster than the line is slowed
 /// down by TCP, and what the line can't use it drops oldest first, counted. A line that is gone has its last words on their
 /// way to this socket: what comes until they are written is nobody's.
 async fn read(
     mut session: Session,
     mut stream: AggregatedMessageStream,
-    (dialect, malformed): (&impl Dialect, &AtomicU64),
+    Source { call_id, dialect, malformed }: Source<'_, impl Dialect>,
     heartbeat: Heartbeat,
     mut line: Option<&Line>,
 ) -> ReadEnd {
@@ -171,7 +181,7 @@ async fn read(
                 malformed.fetch_add(1, Ordering::Relaxed);
                 // Said once: a log that a stranger can fill helps nobody.
                 if !std::mem::replace(&mut is_noted, true) {
-                    tracing::debug!(why, "a message was passed over, as all like it on this socket will be");
+                    tracing::debug!(call = %call_id, why, "a message was passed over, as all like it on this socket will be");
                 }
                 if lost_ms == 0 {
                     continue;

@@ -108,7 +108,7 @@ impl Carrier for Twilio {
                     return refused(1003, "start.mediaFormat is not audio/x-mulaw, 8000 Hz, 1 channel");
                 }
                 let token = text_of(parameters.remove("token"));
-                let facts = facts(parameters);
+                let facts = facts(&call_id, parameters);
                 let dialect = Self(Writer::new(stream_sid));
                 Opening::Start(Box::new(Start { call_id, codec: LineCodec::Pcmu, facts, token, dialect }))
             }
@@ -123,14 +123,14 @@ impl Carrier for Twilio {
 }
 
 /// What the `<Parameter>`s say of the call; what has no meaning of its own is metadata.
-fn facts(mut parameters: Map<String, Value>) -> CallFacts {
+fn facts(call_id: &CallId, mut parameters: Map<String, Value>) -> CallFacts {
     let mut take = |name: &str| text_of(parameters.remove(name)).filter(|text| !text.is_empty());
     let (from, to, route) = (take("from"), take("to"), take("route"));
     let sma_transaction_id = take("smaTransactionId");
     let metadata = Some(Value::Object(parameters)).filter(|rest| {
         let size = rest.to_string().len();
         if size > MAX_METADATA {
-            tracing::debug!(size, "customParameters are over {MAX_METADATA} bytes of JSON and are left out");
+            tracing::debug!(call = %call_id, size, "customParameters are over {MAX_METADATA} bytes of JSON and are left out");
         }
         rest.as_object().is_some_and(|rest| !rest.is_empty()) && size <= MAX_METADATA
     });

@@ -97,7 +97,7 @@ fn endpoint(r: &mut Reader<'_>, key: &str) -> Option<String> {
     Some(url)
 }
 
-fn is_http(url: &str, is_path: impl Fn(&str) -> bool) -> bool {
+pub(super) fn is_http(url: &str, is_path: impl Fn(&str) -> bool) -> bool {
     url.parse::<Uri>().is_ok_and(|uri| {
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
         matches!(uri.scheme_str(), Some("http" | "https")) && has_host && uri.query().is_none() && is_path(uri.path())

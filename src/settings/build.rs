@@ -224,5 +224,24 @@ fn log(r: &mut Reader<'_>) -> LogSettings {
     if let Err(error) = crate::telemetry::parse_filter(&filter) {
         r.refuse("log.filter", &error.to_string());
     }
-    LogSettings { format, filter, mask_numbers: r.flag("log.mask_numbers") }
+    LogSettings { format, filter, otlp_endpoint: otlp_endpoint(r), mask_numbers: r.flag("log.mask_numbers") }
+}
+
+fn otlp_endpoint(r: &mut Reader<'_>) -> Option<String> {
+    const KEY: &str = "log.otlp_endpoint";
+    let url = Some(model::address_text(r, KEY)).filter(|url| !url.is_empty())?;
+    if model::carries_key(&url) {
+        r.complain(
+            KEY,
+            "carries a key or password in the address; put it into the variable OTEL_EXPORTER_OTLP_HEADERS",
+        );
+    } else if !aws::is_http(&url, |_| true) {
+        r.refuse(KEY, "an http:// or https:// address, as in http://127.0.0.1:4318");
+    } else if !cfg!(feature = "otlp") {
+        r.complain(
+            KEY,
+            "is set, but this build sends no traces (feature `otlp`); leave it empty or use a build that does",
+        );
+    }
+    Some(url)
 }

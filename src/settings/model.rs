@@ -91,7 +91,7 @@ pub(super) fn read(r: &mut Reader<'_>, listeners: &[SocketAddr], warnings: &mut 
 
 /// Addresses to try, in order; none means the embedded simulator.
 fn model_urls(r: &mut Reader<'_>, listeners: &[SocketAddr]) -> Vec<String> {
-    let url = model_url_text(r, "realtime.url");
+    let url = address_text(r, "realtime.url");
     let backups = r.list("realtime.backup_urls");
     match (url.as_str(), way_in(r, listeners)) {
         ("", Some(way_in)) => r.complain(
@@ -133,7 +133,8 @@ fn way_in(r: &mut Reader<'_>, listeners: &[SocketAddr]) -> Option<String> {
 }
 
 /// The text is kept off the screen if it may carry a key.
-fn model_url_text(r: &mut Reader<'_>, key: &str) -> String {
+/// An address. One that carries a key is not shown.
+pub(super) fn address_text(r: &mut Reader<'_>, key: &str) -> String {
     let text = r.text(key).trim().to_owned();
     if let Some(entry) = r.entries.last_mut().filter(|_| carries_key(&text)) {
         entry.shown = format!("\"{}\"", super::REDACTED);
@@ -156,7 +157,7 @@ fn check_model_url(url: &str) -> Result<(), String> {
     ))
 }
 
-fn carries_key(url: &str) -> bool {
+pub(super) fn carries_key(url: &str) -> bool {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
     let in_query = query.split('&').any(|pair| {
         let name = pair.split('=').next().unwrap_or_default().to_ascii_lowercase();

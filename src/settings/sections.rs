@@ -286,6 +286,8 @@ pub struct LogSettings {
     pub format: LogFormat,
     /// `EnvFilter` directives, checked.
     pub filter: String,
+    /// An OpenTelemetry collector that the calls' spans are sent to (builds with the feature `otlp`); checked.
+    pub otlp_endpoint: Option<String>,
     /// Numbers are shown as their last four digits.
     pub mask_numbers: bool,
 }

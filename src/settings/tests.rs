@@ -99,7 +99,7 @@ fn every_documented_key_exists() {
         sma.application_id sma.region sma.endpoint_url sma.voice_connector_arn sma.from_number sma.updates_per_second sma.creates_per_second \
         sma.ring_timeout sma.allowed_destinations sma.webhook_secret \
         fallback.channel fallback.prompts fallback.goodbye fallback.prompt_files fallback.goodbye_file fallback.pause \
-        fallback.max_duration routes tools log.format log.filter log.mask_numbers";
+        fallback.max_duration routes tools log.format log.filter log.otlp_endpoint log.mask_numbers";
     for key in documented.split_whitespace() {
         assert!(keys.contains(key), "{key} is missing");
     }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
+use trunkline_call::CallId;
 use trunkline_sip::message::digest::{Account, Algorithm, DigestGuard};
 use trunkline_sip::sdp::{self, Agreement};
 use trunkline_sip::ua::{
@@ -98,6 +99,7 @@ impl SipGateway {
 }
 
 struct Call {
+    call_id: CallId,
     /// Where the numbers of its side are, as in a URI.
     host: String,
     state: CallState,
@@ -298,7 +300,7 @@ impl Gateway {
             UaEvent::Incoming { call, invite } => {
                 self.stats.invites.fetch_add(1, Ordering::Relaxed);
                 if let Err(refused) = self.incoming(call, &invite) {
-                    self.refuse(call, &refused);
+                    self.refuse(call, &incoming::call_id_of(&invite), &refused);
                 }
             }
             UaEvent::Changed { call, sdp } => self.changed(call, sdp),
@@ -325,7 +327,8 @@ impl Gateway {
         let place = self.places.get(self.next_place % self.places.len().max(1)).cloned();
         self.next_place += 1;
         let place = place.ok_or(incoming::Refused::INTERNAL)?;
-        self.calls.insert(call, Call { host: host_of(invite), state: CallState::SettingUp(None) });
+        let (call_id, host) = (invitation.call_id.clone(), host_of(invite));
+        self.calls.insert(call, Call { call_id, host, state: CallState::SettingUp(None) });
         let sender = self.sender.clone();
         let media = MediaSetUp { agreement, agreed, pair, call, gateway: sender.clone() };
         let setting_up = actix_rt::spawn(incoming::set_up(self.shared.clone(), invitation, media, place));
@@ -358,11 +361,11 @@ impl Gateway {
         self.stats.trunks_alive.store(alive as u64, Ordering::Relaxed);
     }
 
-    fn refuse(&mut self, call: CallKey, refused: &incoming::Refused) {
+    fn refuse(&mut self, call: CallKey, call_id: &CallId, refused: &incoming::Refused) {
         self.stats.refused.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now().into_std();
         let incoming::Refused { status, reason, retry_after, why } = refused;
-        tracing::info!(status, why, "a SIP call was refused");
+        tracing::info!(call = %call_id, status, why, "a SIP call was refused");
         self.ua.reject(now, call, *status, reason, *retry_after, &mut self.actions);
     }
 
@@ -386,8 +389,9 @@ impl Gateway {
 
     fn hang_up(&mut self, call: CallKey) {
         // Who is not answered yet may be answered elsewhere: a Decline would say that nobody is to.
-        if let Some(CallState::SettingUp(None)) = self.calls.get(&call).map(|call| &call.state) {
-            self.refuse(call, &incoming::Refused::unavailable("the call ended while it was set up"));
+        if let Some(Call { call_id, state: CallState::SettingUp(None), .. }) = self.calls.get(&call) {
+            let call_id = call_id.clone();
+            self.refuse(call, &call_id, &incoming::Refused::unavailable("the call ended while it was set up"));
         } else {
             self.ua.bye(Instant::now().into_std(), call, None, &mut self.actions);
         }
@@ -395,15 +399,15 @@ impl Gateway {
 
     fn ready(&mut self, call: CallKey, result: Result<SetUp, incoming::Refused>) {
         let now = Instant::now().into_std();
-        let Some(Call { host, state: CallState::SettingUp(ended) }) = self.calls.remove(&call) else { return };
+        let Some(Call { call_id, host, state: CallState::SettingUp(ended) }) = self.calls.remove(&call) else { return };
         match (result, ended) {
             (Ok(SetUp { leg, .. }), Some(why)) => drop(leg.try_send(LegOrder::Ended(why))),
             (Ok(SetUp { leg, agreement }), None) => {
                 let sdp = Bytes::from(agreement.to_sdp());
-                self.calls.insert(call, Call { host, state: CallState::Up { leg, agreement } });
+                self.calls.insert(call, Call { call_id, host, state: CallState::Up { leg, agreement } });
                 self.ua.accept(now, call, sdp, &mut self.actions);
             }
-            (Err(refused), None) => self.refuse(call, &refused),
+            (Err(refused), None) => self.refuse(call, &call_id, &refused),
             (Err(_), Some(_)) => {}
         }
     }
@@ -411,8 +415,7 @@ impl Gateway {
     /// Hold, another address, another codec; or a wish to hear our side again.
     fn changed(&mut self, call: CallKey, sdp: Option<Bytes>) {
         let now = Instant::now().into_std();
-        let up = self.calls.get_mut(&call).map(|call| &mut call.state);
-        let Some(CallState::Up { leg, agreement }) = up else {
+        let Some(Call { call_id, state: CallState::Up { leg, agreement }, .. }) = self.calls.get_mut(&call) else {
             return self.ua.answer_change(now, call, Err(488), &mut self.actions);
         };
         let answer = match &sdp {
@@ -428,7 +431,7 @@ impl Gateway {
                     Ok(())
                 }
                 Err(why) => {
-                    tracing::info!(%why, "a change of a call's media was refused");
+                    tracing::info!(call = %call_id, %why, "a change of a call's media was refused");
                     Err(488)
                 }
             },
@@ -439,11 +442,12 @@ impl Gateway {
 
     /// The answer to an offer that the peer asked us for, or news in that to a refresh.
     fn answered(&mut self, call: CallKey, sdp: &[u8]) {
-        let up = self.calls.get_mut(&call).map(|call| &mut call.state);
-        let Some(CallState::Up { leg, agreement }) = up else { return };
+        let Some(Call { call_id, state: CallState::Up { leg, agreement }, .. }) = self.calls.get_mut(&call) else {
+            return;
+        };
         match agreement.answered(sdp) {
             Ok(agreed) => drop(leg.try_send(LegOrder::Change(Box::new(agreed)))),
-            Err(why) => tracing::info!(%why, "an answer about a call's media changes nothing"),
+            Err(why) => tracing::info!(call = %call_id, %why, "an answer about a call's media changes nothing"),
         }
     }
 

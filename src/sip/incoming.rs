@@ -91,10 +91,7 @@ pub(super) struct Invitation {
 impl Invitation {
     /// Reads the caller's words; a number whose route rejects is declined before anything is answered.
     pub(super) fn read(invite: &Invite, routes: &RouteTable) -> Result<Self, Refused> {
-        let header = |name: &str| {
-            let of_name = |(known, value): &(String, String)| known.eq_ignore_ascii_case(name).then(|| value.clone());
-            invite.headers.iter().find_map(of_name).filter(|value| !value.is_empty())
-        };
+        let header = |name: &str| header_of(invite, name);
         let request_user = invite.request_user.clone();
         let is_transaction = |user: &String| is_uuid(user);
         let number = |party: &Party| party.user.clone().filter(|user| !is_uuid(user));
@@ -116,13 +113,23 @@ impl Invitation {
         if routes.choose(wanted).is_none_or(|route| route.kind == RouteKind::Reject) {
             return Err(Refused::new(603, "Decline", "no route for this number, or one that rejects"));
         }
-        let call_id = header(headers::CALL_ID).and_then(|id| CallId::parse(&id).ok());
-        Ok(Self { call_id: call_id.unwrap_or_else(|| call_id_of(&invite.call_id)), facts })
+        Ok(Self { call_id: call_id_of(invite), facts })
     }
 }
 
-/// The Call-ID as a call id: what that does not allow is replaced, so that the events of the call still meet it.
-fn call_id_of(text: &str) -> CallId {
+fn header_of(invite: &Invite, name: &str) -> Option<String> {
+    let of_name = |(known, value): &(String, String)| known.eq_ignore_ascii_case(name).then(|| value.clone());
+    invite.headers.iter().find_map(of_name).filter(|value| !value.is_empty())
+}
+
+/// What the call is called: the name that came along, or its Call-ID.
+pub(super) fn call_id_of(invite: &Invite) -> CallId {
+    let named = header_of(invite, headers::CALL_ID).and_then(|id| CallId::parse(&id).ok());
+    named.unwrap_or_else(|| as_call_id(&invite.call_id))
+}
+
+/// A Call-ID as a call id: what that does not allow is replaced, so that the events of the call still meet it.
+fn as_call_id(text: &str) -> CallId {
     let fits = |c: char| if c.is_ascii_alphanumeric() || "._:@-".contains(c) { c } else { '_' };
     let text: String = text.chars().take(128).map(fits).collect();
     CallId::parse(&text).unwrap_or_else(|_| CallId::generate())
@@ -285,9 +292,9 @@ mod tests {
 
     #[test]
     fn any_call_id_becomes_one_of_ours() {
-        assert_eq!(call_id_of("a(b)\"c\"<d>@e").as_str(), "a_b__c__d_@e");
-        assert_eq!(call_id_of(&"x".repeat(300)).as_str().len(), 128);
-        assert!(!call_id_of("").as_str().is_empty());
+        assert_eq!(as_call_id("a(b)\"c\"<d>@e").as_str(), "a_b__c__d_@e");
+        assert_eq!(as_call_id(&"x".repeat(300)).as_str().len(), 128);
+        assert!(!as_call_id("").as_str().is_empty());
     }
 
     #[test]

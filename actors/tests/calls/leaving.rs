@@ -209,7 +209,8 @@ fn a_transfer_that_nobody_takes_up_is_taken_back() {
         // The only update of this minute went to somebody else.
         let setup = Setup { sma: Some(0.01), ..Setup::default() };
         let (bench, _caller, mut model) = talking(setup, Dial::bridged("t-1")).await;
-        let other = trunkline_actors::call_control::Sma::new(bench.asking.clone().unwrap(), "t-2".to_owned());
+        let id = trunkline_call::CallId::parse("b").unwrap();
+        let other = trunkline_actors::call_control::Sma::new(bench.asking.clone().unwrap(), id, "t-2".to_owned());
         other.order(trunkline_chime::command::Command::Resume);
         goodbye(&mut model, 0, "transfer_call", r#"{"to":"+15550100077"}"#);
         sleep(11_000).await;

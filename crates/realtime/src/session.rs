@@ -127,6 +127,12 @@ impl Session {
         self.turns.is_quiet() && !self.tools.is_open() && self.early.is_empty()
     }
 
+    /// Quiet, and the caller has heard all that was said.
+    #[must_use]
+    pub fn is_heard_out(&self) -> bool {
+        self.is_quiet() && self.speech.unsettled().is_empty()
+    }
+
     /// The conversation so far, for the next session. This one goes on with an empty one.
     pub fn take_ledger(&mut self) -> Ledger {
         std::mem::take(&mut self.ledger)

@@ -161,6 +161,7 @@ impl Setup {
             },
             model_reached: std::sync::atomic::AtomicBool::new(true),
             vitals: Vitals::default(),
+            tracer: None,
             unix_now_ms,
         });
         let transport = MemoryTransport::new();
