@@ -13,9 +13,11 @@ WORKDIR /build
 COPY . .
 # Shown by the metric trunkline_build_info.
 ARG COMMIT=unknown
+# `otlp` sends traces where log.otlp_endpoint says; `entra` takes tokens of Azure in the place of a key ("otlp entra": both).
+ARG FEATURES=otlp
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/build/target,sharing=locked \
-    TRUNKLINE_COMMIT=$COMMIT cargo build --profile dist --locked --package trunkline --bin trunkline \
+    TRUNKLINE_COMMIT=$COMMIT cargo build --profile dist --locked --package trunkline --bin trunkline --features "$FEATURES" \
     && install -D target/dist/trunkline /out/trunkline
 
 FROM debian:bookworm-slim

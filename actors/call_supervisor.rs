@@ -270,7 +270,8 @@ fn end_record(record: &CallRecord, reason: EndReason, duration: Duration) {
 fn log_summary(record: &CallRecord, reason: EndReason, duration: Duration) {
     let us = |latency: Option<Duration>| latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
     let facts = record.facts();
-    let rtp = record.rtp.get().unwrap_or_default();
+    let packets = record.rtp.get();
+    let rtp = packets.unwrap_or_default();
     tracing::info!(
         call = %record.id,
         trace_id = facts.trace.map(|trace| trace.trace_id()),
@@ -297,6 +298,9 @@ fn log_summary(record: &CallRecord, reason: EndReason, duration: Duration) {
         rtp_lost = rtp.lost,
         rtp_late = rtp.late,
         concealed_ms = rtp.concealed_ms,
+        rtp_jitter_us = us(packets.map(|rtp| rtp.jitter)),
+        rtp_round_trip_us = us(rtp.round_trip),
+        rtp_mos = packets.map(|rtp| rtp.mos),
         setup_ms = record.model.setup().map(millis),
         response_p50_us = us(record.model.response_latency.quantile(0.5)),
         bridge_up_p99_us = us(record.bridge.up.quantile(0.99)),

@@ -101,9 +101,10 @@ impl Lifecycle {
     }
 }
 
-/// The trace that a request is part of, where it says so (W3C Trace Context).
+/// The trace that a request is part of, where it says so, once (W3C Trace Context).
 pub(crate) fn trace_of(headers: &HeaderMap) -> Option<Box<TraceContext>> {
-    let parent = headers.get("traceparent")?.to_str().ok()?;
+    let mut parents = headers.get_all("traceparent");
+    let parent = parents.next().filter(|_| parents.next().is_none())?.to_str().ok()?;
     let states: Vec<&str> = headers.get_all("tracestate").filter_map(|state| state.to_str().ok()).collect();
     TraceContext::parse(parent, Some(&states.join(","))).map(Box::new)
 }

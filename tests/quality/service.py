@@ -47,6 +47,7 @@ class Service:
                 if self._names <= self.address.keys():
                     self._ready.set()
         self._ready.set()
+        self.process.stdout.close()
 
     def calls(self, ended=True):
         """The CALL objects of the admin listener."""

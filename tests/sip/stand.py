@@ -60,10 +60,6 @@ class Trunkline(service.Service):
         self.log_file = pathlib.Path(log)
         super().__init__(BINARY, arguments, {"media", "admin", "sip"}, log, environment)
 
-    def _read(self):
-        super()._read()
-        self.process.stdout.close()
-
     def stop(self, patience=10.0):
         code = super().stop(patience)
         self._configuration.close()

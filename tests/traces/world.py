@@ -90,6 +90,7 @@ class Model:
     def close(self):
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
+        self._loop.close()
 
     async def _serve(self):
         self._over = asyncio.Event()
