@@ -20,7 +20,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
 use trunkline_actors::spans::{TARGET, Tracer};
-use trunkline_call::TraceContext;
+use trunkline_call::{MAX_TIMELINE_ENTRIES, TraceContext};
 
 use super::BoxedLayer;
 
@@ -54,6 +54,8 @@ pub(super) fn start(endpoint: &str) -> Result<BoxedLayer, ExporterBuildError> {
     }
     let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let provider = SdkTracerProvider::builder()
+        // As the timeline is bounded; the first ones stay.
+        .with_max_events_per_span(MAX_TIMELINE_ENTRIES as u32)
         .with_resource(resource.with_attribute(version).build())
         .with_span_processor(Counted(BatchSpanProcessor::builder(Counting(exporter)).build()))
         .build();
