@@ -38,14 +38,16 @@ impl TranscoderActor {
         line: Addr<VcStreamActor>,
         session: &Addr<AzureSessionActor>,
     ) -> Self {
+        let full = &call.settings.vitals.full;
+        let (session, echoes) = (AudioPort::to(session, &full.session), AudioPort::to(&line, &full.line));
         Self {
             call,
             up,
             down,
             generation: 0,
             echo: false,
-            session: AudioPort::to(session),
-            echoes: AudioPort::to(&line),
+            session,
+            echoes,
             line,
             up_buffer: BytesMut::new(),
             down_buffer: BytesMut::new(),

@@ -91,7 +91,7 @@ impl VcStreamActor {
     pub fn new(call: Call, codec: LineCodec, siblings: Siblings) -> Self {
         let now = Instant::now();
         let record = Arc::clone(&call.record);
-        let port = AudioPort::to(&siblings.transcoder);
+        let port = AudioPort::to(&siblings.transcoder, &call.settings.vitals.full.transcoder);
         Self {
             up: Uplink::new(codec, Arc::clone(&record), port, call.settings.limits.upstream_buffer),
             down: Downlink::new(codec, record, Arc::clone(&call.settings.prompts)),

@@ -23,7 +23,26 @@ pub struct Vitals {
     /// Of those, fresh ones that took over before the one in use expired.
     renewals: AtomicU64,
     losses: Mutex<BTreeMap<&'static str, u64>>,
+    /// Audio that found a mailbox full.
+    pub full: FullMailboxes,
     lags: Mutex<Vec<Arc<LatencyHistogram>>>,
+}
+
+/// Messages of audio that found a mailbox full, by whose it was. They waited, or were dropped and counted by their call.
+#[derive(Default)]
+pub struct FullMailboxes {
+    pub(crate) transcoder: Arc<AtomicU64>,
+    pub(crate) session: Arc<AtomicU64>,
+    pub(crate) line: Arc<AtomicU64>,
+}
+
+impl FullMailboxes {
+    /// The counts, by the name of the actor.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, u64); 3] {
+        [("transcoder", &self.transcoder), ("session", &self.session), ("line", &self.line)]
+            .map(|(name, count)| (name, count.load(Relaxed)))
+    }
 }
 
 impl Vitals {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::hint::black_box;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, System};
@@ -81,13 +82,13 @@ pub fn hopping(c: &mut Criterion) {
 async fn thrown(hops: u64) -> Duration {
     let game = Rc::new(Game::default());
     let first = Thrower::create(|ctx| {
-        let second = Thrower { other: AudioPort::to(&ctx.address()), game: Rc::clone(&game) }.start();
-        Thrower { other: AudioPort::to(&second), game: Rc::clone(&game) }
+        let second = Thrower { other: AudioPort::to(&ctx.address(), &Arc::default()), game: Rc::clone(&game) }.start();
+        Thrower { other: AudioPort::to(&second, &Arc::default()), game: Rc::clone(&game) }
     });
     game.left.set(hops - 1);
     let payload = Bytes::from(model_audio(ModelFormat::Pcm24k, FRAME_MS as usize));
     let chunk = ModelChunk { payload, ms: FRAME_MS, at: tokio::time::Instant::now() };
-    let port: AudioPort<ModelChunk> = AudioPort::to(&first);
+    let port: AudioPort<ModelChunk> = AudioPort::to(&first, &Arc::default());
     let begun = Instant::now();
     assert!(port.push(chunk).is_ok(), "its mailbox is empty");
     game.over.notified().await;

@@ -211,6 +211,11 @@ fn gather_vitals(shared: &Shared, registry: &mut Registry) {
         losses.get_or_create(&[("reason", reason.to_owned())]).inc_by(count);
     }
     registry.register("model_losses", "Sessions of the model, and tries to open one, that were lost", losses);
+    let full = Family::<Labels<1>, Counter>::default();
+    for (actor, count) in vitals.full.counts() {
+        full.get_or_create(&[("actor", actor.to_owned())]).inc_by(count);
+    }
+    registry.register("mailbox_full", "Messages of audio that found an actor's mailbox full", full);
 }
 
 fn gather_sip(shared: &Shared, registry: &mut Registry) {
