@@ -211,3 +211,25 @@ fn entra_is_taken_where_it_is_carried() {
         env_refusal(&entra, &["realtime.auth", "entra", "not carried by this build", name]);
     }
 }
+
+#[test]
+fn a_collector_is_taken_where_traces_can_be_sent() {
+    let name = "TRUNKLINE__LOG__OTLP_ENDPOINT";
+    let set = |url| env(&[(name, url)]);
+    for (url, parts) in [
+        ("collector:4318", &["log.otlp_endpoint", "collector:4318", "http://"][..]),
+        ("grpc://collector:4317", &["log.otlp_endpoint", "http://"]),
+        ("http://collector/?key=otlp-secret", &["log.otlp_endpoint", "OTEL_EXPORTER_OTLP_HEADERS"]),
+        ("http://who:otlp-secret@collector", &["log.otlp_endpoint", "OTEL_EXPORTER_OTLP_HEADERS"]),
+    ] {
+        env_refusal(&[(name, url)], parts);
+        let error = Loaded::from_sources(&set(url)).err().unwrap().to_string();
+        assert!(!error.contains("otlp-secret"), "{error}");
+    }
+    if cfg!(feature = "otlp") {
+        let loaded = Loaded::from_sources(&set("http://collector:4318")).unwrap();
+        assert_eq!(loaded.settings.log.otlp_endpoint.as_deref(), Some("http://collector:4318"));
+    } else {
+        env_refusal(&[(name, "http://collector:4318")], &["log.otlp_endpoint", "sends no traces", name]);
+    }
+}
