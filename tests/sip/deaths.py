@@ -81,14 +81,6 @@ class Ear:
         return [number for number, packet in numbered if packet.payload.strip(SILENCE)]
 
 
-class Simulator(service.Service):
-    """`trunkline sim`, whose output is closed with it."""
-
-    def _read(self):
-        super()._read()
-        self.process.stdout.close()
-
-
 class Model:
     """The simulator as a process that can be killed, and comes back at the same address."""
 
@@ -100,7 +92,7 @@ class Model:
 
     def start(self):
         arguments = ["sim", "--listen", self.address, *self._faults]
-        self._sim = Simulator(stand.BINARY, arguments, {"sim"}, self._log)
+        self._sim = service.Service(stand.BINARY, arguments, {"sim"}, self._log)
         self.address = self._sim.address["sim"]
 
     def kill(self):

@@ -145,7 +145,8 @@ class Line:
 
     def _rtp(self, *received):
         packet = parse(*received)
-        if packet:
+        # A port may have been another call's a moment ago, whose other side does not know yet that it is gone.
+        if packet and self._to in (None, packet.source):
             self.packets.append(packet)
 
     def _rtcp(self, *received):
