@@ -126,7 +126,9 @@ const wordsOf = (call) =>
 function showCount() {
   const hidden = filter.value.trim() ? [...rows.values()].filter((row) => row.element.hidden).length : 0;
   const all = board.calls.size;
-  setText(summary, hidden > 0 ? `${count(rows.size - hidden)} of ${many(all, 'call')}` : many(all, 'call'));
+  const over = rows.size - all;
+  const shown = hidden > 0 ? `${count(rows.size - hidden)} of ${many(all, 'call')}` : many(all, 'call');
+  setText(summary, over > 0 ? `${shown}, ${count(over)} just ended` : shown);
   empty.hidden = rows.size > hidden;
   setText(
     empty,

@@ -43,6 +43,7 @@ function showFacts(list, call) {
     list,
     [
       ['Began', dateTime(call.startedAt)],
+      ...(isOver ? [['Ended', dateTime(Date.parse(call.startedAt) + call.durationMs)]] : []),
       [isOver ? 'Length' : 'Duration', clock(call.durationMs)],
       ['Direction', call.direction ?? '–'],
       ['Route', call.route ?? '–'],

@@ -1,10 +1,12 @@
 // A call in a few sentences, for somebody who was not there.
 
-import { answers, outages } from './talk.js';
+import { answers, awayFor, outages } from './talk.js';
 import { ending, latency, length, many, times } from './words.js';
 
 /** Longer than people wait for an answer before they ask whether somebody is there. */
 const SLOW_MS = 2_000;
+/** Less than that of the caller is on its way at any end. */
+const UNHEARD_MS = 1_000;
 const WAITING = {
   announced: 'Ringing: the call is announced, its audio has not come yet.',
   connecting: 'The caller’s audio is here; the model’s session is being set up.',
@@ -27,10 +29,11 @@ export function summarize(call) {
 
   const away = outages(timeline, call.durationMs);
   if (away.length > 0) {
-    const total = away.reduce((sum, { from, to }) => sum + to - from, 0);
-    const prompts = fallback.prompts > 0 ? `, and ${many(fallback.prompts, 'prompt')} played to the caller` : '';
-    note(`The model was away ${times(away.length)}, for ${length(total)} in all${prompts}.`, true);
+    const prompts = fallback.prompts > 0 ? `; the caller heard ${many(fallback.prompts, 'keep-alive prompt')}` : '';
+    note(`The model was away ${times(away.length)}, for ${length(awayFor(call))} in all${prompts}.`, true);
   }
+  const unheard = call.series.upQueuedMs?.at(-1) ?? 0;
+  if (isOver && unheard >= UNHEARD_MS) note(`The last ${length(unheard)} of the caller’s audio reached no model.`, true);
   const loss = last('session', 'lost');
   if (loss && (away.length > 0 || model.reconnects > 0)) note(`What was last said of its session: “${loss}”.`);
 

@@ -94,6 +94,10 @@ export function outages(timeline, nowMs) {
   return spans;
 }
 
+/** How long the model was away in all, in ms. */
+export const awayFor = ({ timeline, durationMs }) =>
+  outages(timeline, durationMs).reduce((sum, { from, to }) => sum + to - from, 0);
+
 /** How long the model's session took, from the caller's audio on; null while there is none. */
 export function setupTime({ setupMs, timeline }) {
   const at = (kind, text) => timeline.find((entry) => entry.kind === kind && entry.text === text)?.atMs;

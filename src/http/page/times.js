@@ -2,8 +2,8 @@
 
 import { h, section, showList } from './dom.js';
 import { histogramRows, niceAbove, plot } from './plots.js';
-import { answers, bargeIns, outages, setupTime } from './talk.js';
-import { clock, count, latency, many, moment } from './words.js';
+import { answers, awayFor, bargeIns, outages, setupTime } from './talk.js';
+import { clock, count, latency, length, many, moment } from './words.js';
 
 const FLOOR_DB = -60;
 
@@ -82,6 +82,7 @@ function timeSentences(call) {
   } = call;
   const sentences = [];
   const setupMs = setupTime(call);
+  const away = awayFor(call);
   const { p50, p95 } = model.responseLatencyMs;
   const number = histograms.responseLatencyMs.reduce((sum, [, count]) => sum + count, 0);
   if (setupMs !== null) {
@@ -96,6 +97,7 @@ function timeSentences(call) {
   } else if (link !== null) {
     sentences.push('No answer of the model was measured.');
   }
+  if (away > 0) sentences.push(`For ${length(away)} of ${length(call.durationMs)} there was no model.`);
   return sentences;
 }
 
@@ -253,8 +255,8 @@ function strips({ timeline, series, state }) {
     },
     up: level('Level of the caller', series.upDb),
     down: level('Level of what the caller was sent', series.downDb),
-    upQueue: queue('Caller’s audio that waited', series.upQueuedMs),
-    downQueue: queue('Model’s audio that waits to be played', series.downQueuedMs),
+    upQueue: queue('Caller’s audio that waits for the model', series.upQueuedMs),
+    downQueue: queue('Audio that waits to be played to the caller', series.downQueuedMs),
   };
 }
 
