@@ -33,7 +33,7 @@ export function summarize(call) {
     note(`The model was away ${times(away.length)}, for ${length(awayFor(call))} in all${prompts}.`, true);
   }
   const unheard = call.series.upQueuedMs?.at(-1) ?? 0;
-  if (isOver && unheard >= UNHEARD_MS) note(`The last ${length(unheard)} of the caller’s audio reached no model.`, true);
+  if (isOver && unheard >= UNHEARD_MS) note(`At least ${length(unheard)} of the caller’s audio reached no model.`, true);
   const loss = last('session', 'lost');
   if (loss && (away.length > 0 || model.reconnects > 0)) note(`What was last said of its session: “${loss}”.`);
 

@@ -154,7 +154,7 @@ export const ENDINGS = {
     next: 'The limit is calls.max_duration.',
   },
   fallback_exhausted: {
-    short: 'Model stayed away',
+    short: 'Model away',
     sentence: 'the speech model was lost and did not come back',
     fault: 'The speech model failed, not the line: the caller heard a goodbye.',
     next: 'The timeline’s “Session” and “Fallback” entries say why; look at the model’s service and quota.',
