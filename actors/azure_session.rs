@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, WrapFuture};
 use tokio::time::Instant;
-use tracing::Span;
 use trunkline_call::{Backoff, DropPlace, Toolbox};
 use trunkline_media::AudioRing;
 use trunkline_realtime::{Effect, Ledger, Played, Session, SessionProfile};
@@ -26,6 +25,7 @@ use crate::messages::{Clear, Role};
 use crate::model_link::{ModelLink, SharedRing};
 use crate::model_speech::SpeechQueue;
 use crate::ports::{Incoming, ModelTransport, ToolCaller, tell};
+use crate::spans::Turn;
 use crate::transcoder::TranscoderActor;
 use crate::uplink::millis;
 use crate::vc_stream::{Siblings, VcStreamActor};
@@ -63,9 +63,9 @@ pub struct AzureSessionActor {
     digits: VecDeque<String>,
     speech: SpeechQueue,
     /// The caller's turn and what answers it, until that was heard.
-    turn: Option<Span>,
+    turn: Option<Turn>,
     /// One that was cut off, until it is known how much of the answer was heard.
-    cut_turn: Option<Span>,
+    cut_turn: Option<Turn>,
     /// What a prompt cut off while no session was there to be told.
     cut_meanwhile: Vec<Played>,
     /// The model wants to leave.
@@ -152,6 +152,9 @@ impl AzureSessionActor {
     fn clear(&mut self) {
         let generation = self.speech.clear();
         self.cut_turn = self.turn.take();
+        if let Some(turn) = &mut self.cut_turn {
+            turn.status("cancelled");
+        }
         tell(&self.line, Clear { generation, at: Instant::now() });
     }
 

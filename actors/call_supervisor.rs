@@ -211,7 +211,7 @@ impl CallSupervisor {
             siblings.shut_down();
         }
         end_record(&live.record, reason, now - live.born);
-        live.span.end(&live.record, reason);
+        live.span.end(&live.record, reason, now - live.born);
         if self.registry.retire(&live.record.id, reason, now, self.settings.limits.history_max).is_some() {
             log_summary(&live.record, reason, now - live.born);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tracing::Span;
 use tracing::field::Empty;
-use trunkline_call::{CallRecord, Direction, EndReason, Termination, TraceContext};
+use trunkline_call::{CallRecord, Direction, EndReason, MAX_NOTE_BYTES, Termination, TraceContext};
 
 use crate::uplink::millis;
 
@@ -52,6 +52,7 @@ impl CallSpan {
                 direction = Empty,
                 reason = Empty,
                 result = Empty,
+                duration_ms = Empty,
                 responses = Empty,
                 interruptions = Empty,
                 reconnects = Empty,
@@ -88,12 +89,13 @@ impl CallSpan {
     pub(crate) fn event(&self, kind: &str, text: Option<&str>, took: Option<Duration>) {
         if let Some(span) = self.span.get() {
             let ms = took.map(|took| number(millis(took)));
-            tracing::info!(target: TARGET, parent: span, text, ms, "{kind}");
+            tracing::info!(target: TARGET, parent: span, text = text.map(bounded), ms, "{kind}");
         }
     }
 
-    /// The call is over; the span ends when the last actor of the call lets go of it.
-    pub(crate) fn end(&self, record: &CallRecord, reason: EndReason) {
+    /// The call is over, `duration` after its start (its span may have begun later: when it was known whose trace it is in).
+    /// The span ends when the last actor of the call lets go of it.
+    pub(crate) fn end(&self, record: &CallRecord, reason: EndReason, duration: Duration) {
         self.open(record);
         let span = self.get();
         if span.is_disabled() {
@@ -110,6 +112,7 @@ impl CallSpan {
         span.record("reason", reason.as_str());
         span.record("result", Termination::from(reason).result.as_str());
         for (field, count) in [
+            ("duration_ms", millis(duration)),
             ("responses", record.model.responses()),
             ("interruptions", record.model.interruptions()),
             ("reconnects", record.model.reconnects()),
@@ -137,25 +140,65 @@ impl CallSpan {
     /// The model is away.
     pub(crate) fn outage(&self, reason: &str) -> Span {
         let call = self.get();
-        tracing::info_span!(target: TARGET, parent: &call, "outage", reason, end = Empty)
+        tracing::info_span!(target: TARGET, parent: &call, "outage", reason = bounded(reason), end = Empty)
     }
 
     /// The caller has spoken, or the model begins by itself.
-    pub(crate) fn turn(&self) -> Span {
+    pub(crate) fn turn(&self) -> Turn {
         let call = self.get();
-        tracing::info_span!(
+        let span = tracing::info_span!(
             target: TARGET,
             parent: &call,
             "turn",
             first_audio_ms = Empty,
             status = Empty,
             heard_ms = Empty,
-        )
+        );
+        Turn { span, first_audio: None, status: None, heard_ms: None }
     }
 }
 
+/// The span of a turn of the caller's and of what answers it. What is told of it is written at its end, once: an exporter
+/// keeps every value of a field.
+pub(crate) struct Turn {
+    span: Span,
+    first_audio: Option<Duration>,
+    status: Option<String>,
+    heard_ms: Option<u64>,
+}
+
+impl Turn {
+    /// The answer is heard so long after the turn. The first one counts.
+    pub(crate) fn first_audio(&mut self, latency: Duration) {
+        self.first_audio.get_or_insert(latency);
+    }
+
+    /// How its response ended; the last one counts.
+    pub(crate) fn status(&mut self, status: &str) {
+        self.status = Some(bounded(status).to_owned());
+    }
+
+    /// It was cut off after so much of the answer.
+    pub(crate) fn heard(&mut self, ms: u64) {
+        self.heard_ms = Some(ms);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.span.record("first_audio_ms", self.first_audio.map(|latency| number(millis(latency))));
+        self.span.record("status", self.status.take());
+        self.span.record("heard_ms", self.heard_ms.map(number));
+    }
+}
+
+/// As much of a text as a timeline's entry may have: a model may send megabytes.
+fn bounded(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_NOTE_BYTES)).unwrap_or_default()
+}
+
 /// A number as OpenTelemetry knows it: of what has 64 bits without a sign exporters make text.
-pub(crate) fn number(count: u64) -> i64 {
+fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
@@ -209,12 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_model_writes_is_cut_between_characters() {
+        assert_eq!(bounded("busy"), "busy");
+        let long = "é".repeat(MAX_NOTE_BYTES);
+        assert_eq!(bounded(&long).len(), MAX_NOTE_BYTES);
+        assert_eq!(bounded(&format!("x{long}")).len(), MAX_NOTE_BYTES - 1);
+    }
+
+    #[test]
     fn without_an_exporter_a_call_is_in_a_trace_all_the_same() {
         for (brought, expected) in [(Some(BROUGHT), Some(BROUGHT)), (None, None)] {
             let span = CallSpan::new(None);
             let record = call(brought);
             // As of a call that nobody answered.
-            span.end(&record, EndReason::NoMedia);
+            span.end(&record, EndReason::NoMedia, Duration::from_secs(60));
             let trace = trace_of(&record);
             assert!(expected.is_none_or(|expected| trace == expected), "{trace}");
             let told = span.context(&span.tool("x"), &record).to_string();

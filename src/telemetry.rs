@@ -63,7 +63,7 @@ pub enum TelemetryError {
     /// `log.otlp_endpoint` cannot be sent to.
     #[cfg(feature = "otlp")]
     #[error("log.otlp_endpoint: {0}")]
-    Export(#[from] opentelemetry_otlp::ExporterBuildError),
+    Export(#[from] otlp::ExportError),
 }
 
 /// Logs to stderr from here on, and logs and counts panics. Later calls change nothing.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures_util::StreamExt;
 use tokio::time::Instant;
+use tracing::Span;
 use trunkline_call::ModelStatus;
 use trunkline_realtime::{Loss, Session};
 
@@ -95,8 +96,9 @@ impl AzureSessionActor {
     /// A link is dead: the call's own is replaced at once, a replacement is tried again later.
     pub(super) fn lose(&mut self, id: u64, loss: &Loss, ctx: &mut Context<Self>) {
         if let Some(link) = self.link_mut(id) {
-            link.connecting.record("loss", loss.name());
-            link.connecting.record("otel.status_code", "ERROR");
+            let connecting = std::mem::replace(&mut link.connecting, Span::none());
+            connecting.record("loss", loss.name());
+            connecting.record("otel.status_code", "ERROR");
         }
         if self.standby.as_ref().is_some_and(|link| link.id == id) {
             self.call.settings.vitals.add_loss(loss.name());
@@ -216,6 +218,7 @@ impl AzureSessionActor {
 
 pub(super) fn drop_link(link: Option<ModelLink>, ctx: &mut Context<AzureSessionActor>) {
     if let Some(mut link) = link {
+        link.connecting.record("loss", "given up");
         if let Some(task) = link.task.take() {
             ctx.cancel_future(task);
         }

@@ -9,8 +9,6 @@ use trunkline_realtime::{Effect, Loss, ModelState, Session, Speaker};
 use super::AzureSessionActor;
 use super::connecting::Purpose;
 use crate::ports::Outgoing;
-use crate::spans::number;
-use crate::uplink::millis;
 
 impl AzureSessionActor {
     /// Runs the session of a link, then what it wants.
@@ -102,13 +100,10 @@ impl AzureSessionActor {
                 self.call.note("speech", "the caller pauses".to_owned());
                 self.turn = Some(self.call.span.turn());
             }
-            Effect::ResponseStarted => {
-                self.turn.get_or_insert_with(|| self.call.span.turn());
-            }
             Effect::ResponseDone { status } => {
                 record.model.add_response();
-                if let Some(turn) = &self.turn {
-                    turn.record("status", &*status);
+                if let Some(turn) = &mut self.turn {
+                    turn.status(&status);
                 }
                 let completed = status == "completed";
                 self.call.note("response", status);
@@ -120,9 +115,7 @@ impl AzureSessionActor {
             }
             Effect::FirstAudio { latency } => {
                 record.model.record_latency(latency);
-                if let Some(turn) = &self.turn {
-                    turn.record("first_audio_ms", number(millis(latency)));
-                }
+                self.turn.get_or_insert_with(|| self.call.span.turn()).first_audio(latency);
                 self.call.note_taking("answer", "first audio", latency);
                 self.answers();
             }
@@ -138,9 +131,9 @@ impl AzureSessionActor {
         }
     }
 
-    /// A turn ends when there is nothing more to hear of its answer.
+    /// A turn ends when there is nothing more to hear of its answer, and nobody to go on with it.
     pub(super) fn end_turn_if_heard(&mut self) {
-        if self.current.as_ref().is_some_and(|link| link.session.is_heard_out()) {
+        if self.current.as_ref().is_none_or(|link| link.session.is_heard_out()) {
             self.turn = None;
         }
     }

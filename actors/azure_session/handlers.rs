@@ -14,7 +14,7 @@ use crate::messages::{
     CallerDigits, Cleared, ItemPlayed, KeyPressed, ModelChunk, ModelHealth, OpenSession, PlayoutFull, Shutdown,
 };
 use crate::ports::{Incoming, Outgoing, tell};
-use crate::spans::number;
+use crate::spans::Turn;
 use crate::uplink::millis;
 
 /// Key presses kept while the model is away.
@@ -98,8 +98,10 @@ impl Handler<Cleared> for AzureSessionActor {
         for heard in played.iter().map(|item| item.played_ms) {
             self.call.note_taking("barge_in", "of the answer was heard", Duration::from_millis(heard));
         }
-        if let Some(turn) = self.cut_turn.take() {
-            turn.record("heard_ms", number(played.iter().map(|item| item.played_ms).sum()));
+        // A prompt cuts off too, without a word from us.
+        let by_prompt = |turn: &mut Option<Turn>| if played.is_empty() { None } else { turn.take() };
+        if let Some(mut turn) = self.cut_turn.take().or_else(|| by_prompt(&mut self.turn)) {
+            turn.heard(played.iter().map(|item| item.played_ms).sum());
         }
         for item in self.speech.take_unheard() {
             if !played.iter().any(|known| known.item == item) {
@@ -120,8 +122,8 @@ impl Handler<ItemPlayed> for AzureSessionActor {
     fn handle(&mut self, ItemPlayed(item): ItemPlayed, _: &mut Context<Self>) {
         if let Some(link) = &mut self.current {
             link.session.heard(&item);
-            self.end_turn_if_heard();
         }
+        self.end_turn_if_heard();
     }
 }
 

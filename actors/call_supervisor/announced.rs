@@ -61,7 +61,7 @@ impl CallSupervisor {
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
         let now = Instant::now();
         end_record(&call.record, reason, now - call.born);
-        call.span.end(&call.record, reason);
+        call.span.end(&call.record, reason, now - call.born);
         self.registry.give_up(call, reason, now, self.settings.limits.history_max);
         log_summary(&call.record, reason, now - call.born);
     }
@@ -102,8 +102,9 @@ impl CallSupervisor {
     fn on_ended(&self, call_id: &str, transaction: &str, ctx: &mut Context<Self>) {
         let Ok(call_id) = CallId::parse(call_id) else { return };
         if let Some(live) = self.registry.live_call(&call_id).filter(|live| is_of(&live.record, transaction)) {
+            let end = end_of(&live, EndReason::CallerHangup, Farewell::Nothing);
             ctx.run_later(ENDED_GRACE, move |supervisor, _| {
-                supervisor.end_call(&end_of(&live, EndReason::CallerHangup, Farewell::Nothing), 1000);
+                supervisor.end_call(&end, 1000);
             });
         } else if let Some(announced) = self.registry.announced(&call_id)
             && is_of(&announced.record, transaction)

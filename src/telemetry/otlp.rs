@@ -4,6 +4,7 @@
 //! counts shows it: spans that ended are neither sent nor failed then.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,10 +12,11 @@ use std::time::Duration;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::{ExporterBuildError, WithExportConfig};
+use opentelemetry_otlp::{ExporterBuildError, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer as _;
@@ -23,7 +25,10 @@ use trunkline_actors::spans::{TARGET, Tracer};
 use trunkline_call::{MAX_TIMELINE_ENTRIES, TraceContext};
 
 use super::BoxedLayer;
+use crate::model::{TlsSetupError, client_config};
 
+/// How long the collector may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the last spans may hold up the end.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 
@@ -38,25 +43,43 @@ pub fn counts() -> [u64; 3] {
     [&ENDED, &SENT, &FAILED].map(|count| count.load(Ordering::Relaxed))
 }
 
-/// Begins to send to the collector at `endpoint`, `http(s)://HOST[:PORT][/PATH]`; `/v1/traces` is added. Headers, sampling
-/// and the resource are taken from OpenTelemetry's own environment variables.
+/// Why no spans can be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The file that OTEL_EXPORTER_OTLP_CERTIFICATE names.
+    #[error("{0}")]
+    Tls(#[from] TlsSetupError),
+    /// The HTTP client.
+    #[error("{0}")]
+    Client(#[from] reqwest::Error),
+    /// The exporter, such as headers that are none.
+    #[error("{0}")]
+    Exporter(#[from] ExporterBuildError),
+}
+
+/// Begins to send to the collector at `endpoint`, `http(s)://HOST[:PORT][/PATH]`; `/v1/traces` is added. Headers, a private
+/// authority's certificate, sampling and the resource are taken from OpenTelemetry's own environment variables. Blocks.
 ///
 /// # Errors
-/// If the exporter cannot be built.
-pub(super) fn start(endpoint: &str) -> Result<BoxedLayer, ExporterBuildError> {
+/// [`ExportError`].
+pub(super) fn start(endpoint: &str) -> Result<BoxedLayer, ExportError> {
+    let authority =
+        std::env::var_os("OTEL_EXPORTER_OTLP_CERTIFICATE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let tls = client_config(authority.as_deref())?;
+    let client = reqwest::blocking::Client::builder()
+        .tls_backend_preconfigured((*tls).clone())
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
+        .with_http_client(client)
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .build()?;
-    let mut resource = Resource::builder();
-    if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
-        resource = resource.with_service_name("trunkline");
-    }
-    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
     let provider = SdkTracerProvider::builder()
         // As the timeline is bounded; the first ones stay.
         .with_max_events_per_span(MAX_TIMELINE_ENTRIES as u32)
-        .with_resource(resource.with_attribute(version).build())
+        .with_resource(resource())
         .with_span_processor(Counted(BatchSpanProcessor::builder(Counting(exporter)).build()))
         .build();
     let layer = tracing_opentelemetry::layer()
@@ -68,6 +91,18 @@ pub(super) fn start(endpoint: &str) -> Result<BoxedLayer, ExporterBuildError> {
         .with_filter(filter_fn(|metadata| metadata.target() == TARGET));
     let _first = PROVIDER.set(provider);
     Ok(layer.boxed())
+}
+
+/// Who we are, as far as the environment says nothing else.
+fn resource() -> Resource {
+    let ours = [("service.name", "trunkline"), ("service.version", env!("CARGO_PKG_VERSION"))];
+    let resource = Resource::builder_empty()
+        .with_attributes(ours.map(|(key, value)| KeyValue::new(key, value)))
+        .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())]);
+    match std::env::var("OTEL_SERVICE_NAME") {
+        Ok(name) if !name.is_empty() => resource.with_service_name(name).build(),
+        _ => resource.build(),
+    }
 }
 
 /// Whether spans are sent.

@@ -1,8 +1,10 @@
 """What a collector of traces is sent of a call, and what it is not."""
 
 import asyncio
+import json
 import os
 import pathlib
+import re
 import tempfile
 import time
 import unittest
@@ -20,6 +22,7 @@ HEADERS = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
 UNSAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
 SECRET = "sesame-open"
 CALLER = "+15551234567"
+WORDS, KEYS = "marmalade", "97531"
 ROUTES = """
 [[routes]]
 match = "6001"
@@ -46,6 +49,8 @@ async def conversation(socket):
     await world.send(
         socket, "response.output_item.done", response_id="resp_1", output_index=0, item={"status": "completed", **call}
     )
+    words = "conversation.item.input_audio_transcription.completed"
+    await world.send(socket, words, item_id="item_1", content_index=0, transcript=f"it is about {WORDS}")
     await world.done(socket, "resp_1", output=[call])
     await world.expect(socket, "response.create")
     await world.answer(socket, "resp_2", 0.2)
@@ -82,6 +87,8 @@ async def call(trunkline, call_id, headers, to, until):
                 if isinstance(message, str) and all(word in message for word in until.split()):
                     return
 
+        for key in KEYS:
+            await socket.send(json.dumps({"type": "dtmf", "digit": key}))
         speaking = asyncio.create_task(speak())
         try:
             await asyncio.wait_for(listen(), 20)
@@ -105,6 +112,9 @@ def start(scratch, collector, routes=ROUTES, settings=None, headers=""):
     }
     environment = {f"TRUNKLINE__{key}": value for key, value in settings.items()}
     environment["OTEL_EXPORTER_OTLP_HEADERS"] = headers
+    environment["OTEL_RESOURCE_ATTRIBUTES"] = "deployment.environment.name=test"
+    # As in an image: no authorities but those that are compiled in.
+    environment.update(SSL_CERT_FILE="/dev/null", SSL_CERT_DIR="/nonexistent")
     arguments = ["serve", "--config", str(configuration)]
     return service.Service(BINARY, arguments, {"media", "admin"}, scratch / "log", environment)
 
@@ -133,7 +143,9 @@ class Traces(unittest.TestCase):
             asyncio.run(call(cls.trunkline, "traced-1", HEADERS, CALLER, "fallback recovered"))
             asyncio.run(call(cls.trunkline, "traced-2", {}, "6001", "ready"))
             asyncio.run(call(cls.trunkline, "traced-3", UNSAMPLED, "6001", "ready"))
-            cls.own_trace = cls.get("/admin/calls/traced-2")
+            cls.pages = [cls.get(f"/admin/calls/traced-{number}") for number in (1, 2)]
+            sent = re.compile(r'(?m)^trunkline_spans_total\{outcome="sent"\} [1-9]')
+            service.wait_for(lambda: sent.search(cls.get("/metrics")), 20, "spans that are sent by themselves")
             cls.metrics = cls.get("/metrics")
         finally:
             # The last spans are sent at the end, so that none has to be waited for.
@@ -170,7 +182,7 @@ class Traces(unittest.TestCase):
         root = self.root("traced-2")
         self.assertEqual(root.parent_span_id, b"")
         self.assertNotEqual(root.trace_id.hex(), TRACE)
-        self.assertIn(f'"traceId":"{root.trace_id.hex()}"', self.own_trace)
+        self.assertIn(f'"traceId":"{root.trace_id.hex()}"', self.pages[1])
 
     def test_a_call_that_is_not_to_be_recorded_is_not(self):
         calls = [world.attributes(span.attributes)["call"] for span in self.spans if span.name == "call"]
@@ -214,15 +226,23 @@ class Traces(unittest.TestCase):
 
     def test_what_happened_stands_in_the_call_without_its_words(self):
         kinds = {event.name for event in self.root("traced-1").events}
-        self.assertLessEqual({"route", "session", "speech", "response", "barge_in", "fallback", "tool"}, kinds)
+        happened = {"route", "session", "speech", "response", "barge_in", "fallback", "tool", "caller", "dtmf", "prompt"}
+        self.assertLessEqual(happened, kinds)
+        self.assertIn(WORDS, self.pages[0])
+        timeline = json.loads(self.pages[0])["timeline"]
+        self.assertEqual("".join(entry["text"] for entry in timeline if entry["kind"] == "dtmf"), KEYS)
+        for kind in ("caller", "dtmf", "prompt"):
+            told = [world.attributes(event.attributes) for event in self.root("traced-1").events if event.name == kind]
+            self.assertFalse([text for text in told if "text" in text])
 
     def test_the_collector_knows_who_sends_and_is_told_no_secret(self):
         self.assertEqual({post.path for post in self.collector.received}, {"/v1/traces"})
         self.assertEqual({post.headers["x-api-key"] for post in self.collector.received}, {"otlp-key"})
         for resource in self.collector.resources():
             self.assertEqual(resource["service.name"], "trunkline")
+            self.assertEqual(resource["deployment.environment.name"], "test")
         sent = b"".join(post.body for post in self.collector.received)
-        for secret in (SECRET, "model-key", "otlp-key", CALLER, "5557654321", self.tool.url()):
+        for secret in (SECRET, "model-key", "otlp-key", CALLER, "5557654321", self.tool.url(), WORDS, "One moment"):
             self.assertNotIn(secret.encode(), sent)
         log = (self.scratch / "log").read_text(encoding="utf-8")
         self.assertNotIn("otlp-key", log)
@@ -230,6 +250,7 @@ class Traces(unittest.TestCase):
 
     def test_what_is_sent_is_counted(self):
         self.assertRegex(self.metrics, r"(?m)^trunkline_spans_ended_total [1-9]\d*$")
+        self.assertRegex(self.metrics, r'(?m)^trunkline_spans_total\{outcome="failed"\} 0$')
         self.assertIn('trunkline_build_info{version="', self.metrics)
         self.assertRegex(self.metrics, r'features="[^"]*otlp')
 

@@ -64,7 +64,9 @@ class Collector(Listener):
 
 
 def attributes(pairs):
-    """As a dictionary."""
+    """As a dictionary. A key that stands twice is against the protocol."""
+    keys = [pair.key for pair in pairs]
+    assert len(keys) == len(set(keys)), f"keys stand more than once: {keys}"
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
 
 
