@@ -72,7 +72,7 @@ async def silence(socket):
 
 
 async def call(trunkline, call_id, headers, to, until):
-    """A caller who says nothing, and hangs up when he is told of something with the words `until`."""
+    """A caller who says nothing, and presses keys and hangs up when he is told of something with the words `until`."""
     url = f"ws://{trunkline.address['media']}/ingest?callId={call_id}&to={to.replace('+', '%2B')}&from=%2B15557654321"
     headers = {"Authorization": f"Bearer {SECRET}", **headers}
     async with websockets.asyncio.client.connect(url, additional_headers=headers) as socket:
@@ -87,13 +87,14 @@ async def call(trunkline, call_id, headers, to, until):
                 if isinstance(message, str) and all(word in message for word in until.split()):
                     return
 
-        for key in KEYS:
-            await socket.send(json.dumps({"type": "dtmf", "digit": key}))
         speaking = asyncio.create_task(speak())
         try:
             await asyncio.wait_for(listen(), 20)
         finally:
             speaking.cancel()
+        # Not before: a key cuts off whatever the model is about to say.
+        for key in KEYS:
+            await socket.send(json.dumps({"type": "dtmf", "digit": key}))
         await socket.send('{"type":"stop"}')
         async for _ in socket:
             pass
@@ -151,16 +152,15 @@ class Traces(unittest.TestCase):
             # The last spans are sent at the end, so that none has to be waited for.
             cls.trunkline.stop()
         cls.spans = cls.collector.spans()
-        cls.by_id = {span.span_id: span for span in cls.spans}
 
     @classmethod
     def get(cls, path):
         with urllib.request.urlopen(f"http://{cls.trunkline.address['admin']}{path}", timeout=10) as answer:
             return answer.read().decode()
 
-    def named(self, name, call_id="traced-1"):
-        """Spans of a call by name, in the order of their beginnings."""
-        root = self.root(call_id)
+    def named(self, name):
+        """Spans of the first call by name, in the order of their beginnings."""
+        root = self.root("traced-1")
         found = [span for span in self.spans if span.trace_id == root.trace_id and span.name == name]
         for span in found:
             self.assertEqual(span.parent_span_id, root.span_id, f"{name} is below the call")
