@@ -210,8 +210,7 @@ impl CallSupervisor {
         if let Some(siblings) = &live.siblings {
             siblings.shut_down();
         }
-        end_record(&live.record, reason, now - live.born);
-        live.span.end(&live.record, reason, now - live.born);
+        end_record(&live.record, &live.span, reason, now - live.born);
         if self.registry.retire(&live.record.id, reason, now, self.settings.limits.history_max).is_some() {
             log_summary(&live.record, reason, now - live.born);
         }
@@ -261,9 +260,10 @@ fn start_siblings(
 }
 
 /// A call is over, `duration` after its start.
-fn end_record(record: &CallRecord, reason: EndReason, duration: Duration) {
+fn end_record(record: &CallRecord, span: &CallSpan, reason: EndReason, duration: Duration) {
     record.note(millis(duration), "end", reason.to_string());
     record.end(Termination::from(reason), duration);
+    span.end(record, reason, duration);
 }
 
 /// The one line a call leaves in the log.
@@ -279,7 +279,7 @@ fn log_summary(record: &CallRecord, reason: EndReason, duration: Duration) {
         route = facts.route,
         reason = reason.as_str(),
         result = Termination::from(reason).result.as_str(),
-        duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+        duration_ms = millis(duration),
         up_frames = record.up.frames(),
         up_dropped = record.up.dropped(),
         up_dropped_at = dropped_at(&record.up),

@@ -63,11 +63,9 @@ impl CallSpan {
             );
             let parent = record.update(|facts| facts.trace.clone());
             let own = self.tracer.as_ref().and_then(|tracer| tracer.begin(&span, parent.as_deref()));
-            record.update(|facts| match own {
-                Some(own) => facts.trace = Some(Box::new(own)),
-                None => {
-                    facts.in_trace();
-                }
+            record.update(|facts| {
+                facts.trace = own.map(Box::new).or_else(|| facts.trace.take());
+                facts.in_trace();
             });
             span
         });
@@ -102,13 +100,9 @@ impl CallSpan {
             return;
         }
         let facts = record.facts();
-        let direction = facts.direction.map(|direction| match direction {
-            Direction::Inbound => "inbound",
-            Direction::Outbound => "outbound",
-        });
         span.record("link", facts.link);
         span.record("route", facts.route);
-        span.record("direction", direction);
+        span.record("direction", facts.direction.map(Direction::as_str));
         span.record("reason", reason.as_str());
         span.record("result", Termination::from(reason).result.as_str());
         for (field, count) in [

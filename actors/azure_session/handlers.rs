@@ -14,7 +14,6 @@ use crate::messages::{
     CallerDigits, Cleared, ItemPlayed, KeyPressed, ModelChunk, ModelHealth, OpenSession, PlayoutFull, Shutdown,
 };
 use crate::ports::{Incoming, Outgoing, tell};
-use crate::spans::Turn;
 use crate::uplink::millis;
 
 /// Key presses kept while the model is away.
@@ -99,8 +98,8 @@ impl Handler<Cleared> for AzureSessionActor {
             self.call.note_taking("barge_in", "of the answer was heard", Duration::from_millis(heard));
         }
         // A prompt cuts off too, without a word from us.
-        let by_prompt = |turn: &mut Option<Turn>| if played.is_empty() { None } else { turn.take() };
-        if let Some(mut turn) = self.cut_turn.take().or_else(|| by_prompt(&mut self.turn)) {
+        let cut = self.cut_turn.take().or_else(|| self.turn.take_if(|_| !played.is_empty()));
+        if let Some(mut turn) = cut {
             turn.heard(played.iter().map(|item| item.played_ms).sum());
         }
         for item in self.speech.take_unheard() {

@@ -60,8 +60,7 @@ impl CallSupervisor {
 
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
         let now = Instant::now();
-        end_record(&call.record, reason, now - call.born);
-        call.span.end(&call.record, reason, now - call.born);
+        end_record(&call.record, &call.span, reason, now - call.born);
         self.registry.give_up(call, reason, now, self.settings.limits.history_max);
         log_summary(&call.record, reason, now - call.born);
     }

@@ -14,17 +14,17 @@ Received = collections.namedtuple("Received", "path headers body")
 
 
 class Listener(http.server.ThreadingHTTPServer):
-    """Keeps every POST; answers with `status` and `answer`."""
+    """Keeps every POST; answers with `answer`."""
 
-    def __init__(self, answer=b"", kind="application/json", port=0):
-        self.received, self.status = [], 200
+    def __init__(self, answer, kind="application/json"):
+        self.received = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.received.append(Received(self.path, dict(self.headers.items()), body))
-                self.send_response(outer.status)
+                self.send_response(200)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -33,7 +33,7 @@ class Listener(http.server.ThreadingHTTPServer):
             def log_message(self, *_):
                 pass
 
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def url(self, path=""):
@@ -47,8 +47,8 @@ class Listener(http.server.ThreadingHTTPServer):
 class Collector(Listener):
     """An OTLP receiver over HTTP: reads what it is sent with the messages that OpenTelemetry publishes."""
 
-    def __init__(self, port=0):
-        super().__init__(ExportTraceServiceResponse().SerializeToString(), "application/x-protobuf", port)
+    def __init__(self):
+        super().__init__(ExportTraceServiceResponse().SerializeToString(), "application/x-protobuf")
 
     def resources(self):
         """Attributes of every resource that sent something."""

@@ -75,6 +75,17 @@ pub enum Direction {
     Outbound,
 }
 
+impl Direction {
+    /// The direction as it stands in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
 /// What is known of a call besides its id; all of it may become known late, in any order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallFacts {

@@ -149,9 +149,8 @@ impl Speech {
     }
 
     /// Items handed out whose fate is not settled, oldest first.
-    pub fn unsettled(&self) -> Vec<ItemId> {
-        let open = self.tracks.iter().filter(|track| !track.settled && track.received > 0);
-        open.map(|track| track.item.clone()).collect()
+    pub fn unsettled(&self) -> impl Iterator<Item = &ItemId> {
+        self.tracks.iter().filter(|track| !track.settled && track.received > 0).map(|track| &track.item)
     }
 }
 

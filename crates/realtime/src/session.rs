@@ -130,7 +130,7 @@ impl Session {
     /// Quiet, and the caller has heard all that was said.
     #[must_use]
     pub fn is_heard_out(&self) -> bool {
-        self.is_quiet() && self.speech.unsettled().is_empty()
+        self.is_quiet() && self.speech.unsettled().next().is_none()
     }
 
     /// The conversation so far, for the next session. This one goes on with an empty one.

@@ -30,7 +30,7 @@ export function summarize(call) {
   const away = outages(timeline, call.durationMs);
   if (away.length > 0) {
     const prompts = fallback.prompts > 0 ? `; the caller heard ${many(fallback.prompts, 'keep-alive prompt')}` : '';
-    note(`The model was away ${times(away.length)}, for ${length(awayFor(call))} in all${prompts}.`, true);
+    note(`The model was away ${times(away.length)}, for ${length(awayFor(away))} in all${prompts}.`, true);
   }
   const unheard = call.series.upQueuedMs?.at(-1) ?? 0;
   if (isOver && unheard >= UNHEARD_MS) note(`At least ${length(unheard)} of the caller’s audio reached no model.`, true);

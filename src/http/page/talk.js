@@ -94,9 +94,8 @@ export function outages(timeline, nowMs) {
   return spans;
 }
 
-/** How long the model was away in all, in ms. */
-export const awayFor = ({ timeline, durationMs }) =>
-  outages(timeline, durationMs).reduce((sum, { from, to }) => sum + to - from, 0);
+/** How long outages were in all, in ms. */
+export const awayFor = (spans) => spans.reduce((sum, { from, to }) => sum + to - from, 0);
 
 /** How long the model's session took, from the caller's audio on; null while there is none. */
 export function setupTime({ setupMs, timeline }) {

@@ -82,7 +82,7 @@ function timeSentences(call) {
   } = call;
   const sentences = [];
   const setupMs = setupTime(call);
-  const away = awayFor(call);
+  const away = awayFor(outages(call.timeline, call.durationMs));
   const { p50, p95 } = model.responseLatencyMs;
   const number = histograms.responseLatencyMs.reduce((sum, [, count]) => sum + count, 0);
   if (setupMs !== null) {

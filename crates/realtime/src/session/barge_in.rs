@@ -10,7 +10,7 @@ use crate::{Effect, Loss, Played};
 
 impl Session {
     pub(super) fn on_speech_started(&mut self, out: &mut Vec<Effect>) {
-        let active = self.speech.unsettled();
+        let active = self.speech.unsettled().cloned().collect();
         let ignored = self.turns.speech_started();
         self.cut_tracks();
         if self.profile.turn_detection.interrupts_response() {
