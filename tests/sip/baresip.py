@@ -1,11 +1,10 @@
 """baresip, a SIP telephone (Debian package baresip-core): a WAV as its microphone, a recording as its ear."""
 
-import contextlib
 import pathlib
-import socket
 import subprocess
 import tempfile
 
+import ports
 import quality
 
 MODULES = pathlib.Path("/usr/lib/baresip/modules")
@@ -46,7 +45,8 @@ class Telephone:
         self._directory = tempfile.TemporaryDirectory(prefix="baresip-")
         self.directory = pathlib.Path(self._directory.name)
         configuration = CONFIGURATION.format(
-            port=_free_port(),
+            # The next is for TLS.
+            port=ports.take(2, 2),
             microphone=microphone,
             modules=MODULES,
             directory=self.directory,
@@ -101,18 +101,3 @@ class Telephone:
         """Ends it and removes all it wrote."""
         self.close()
         self._directory.cleanup()
-
-
-def _free_port():
-    """A port that is free for UDP and TCP, and the next one for TLS."""
-    while True:
-        with contextlib.ExitStack() as stack:
-            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            udp.bind(("127.0.0.1", 0))
-            port = udp.getsockname()[1]
-            try:
-                for number in (port, port + 1):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number))
-            except (OSError, OverflowError):
-                continue
-            return port

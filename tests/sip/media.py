@@ -79,15 +79,6 @@ def bound_pair(ip):
         first.close()
 
 
-def free_port(ip):
-    """An even port that is free, and the next."""
-    first, second = bound_pair(ip)
-    port = first.getsockname()[1]
-    first.close()
-    second.close()
-    return port
-
-
 class Line:
     """The sound of one call. What is said goes out on the 20 ms clock, silence where nothing is."""
 

@@ -3,13 +3,15 @@
 import pathlib
 import subprocess
 
-import media
+import ports
 import quality
 import stand
 
 SCENARIOS = pathlib.Path(__file__).with_name("scenarios")
 # What a call of scenarios/call.xml lasts, in seconds, and how much of it is speech.
 CALL_S, SPEECH_S = 10, 3.5
+# Those of one sipp: four for each of a hundred calls.
+PORTS = 400
 
 
 class Sipp:
@@ -30,8 +32,8 @@ class Sipp:
             "-t": transport,
             "-i": "127.0.0.1",
             "-mi": "127.0.0.1",
-            # Its first port of media; the others are beyond it.
-            "-mp": media.free_port("127.0.0.1"),
+            # It binds this one and the second next, and offers those beyond: four for each call.
+            "-mp": ports.take(PORTS, 4),
             "-m": calls,
             "-r": rate,
             "-l": 200,

@@ -11,6 +11,7 @@ import urllib.request
 
 import soundfile
 
+import ports
 import quality
 import service
 
@@ -36,6 +37,9 @@ match = "*"
 kind = "model"
 """
 
+# What the service is given to choose from.
+RTP_PORTS = 200
+
 # A finished transaction is remembered for 64 * T1 = 32 s (RFC 3261 section 17.2), and a little more, in seconds.
 TRANSACTION = 40
 
@@ -47,12 +51,13 @@ class Trunkline(service.Service):
         self._configuration = tempfile.NamedTemporaryFile("w", suffix=".toml", encoding="utf-8")
         self._configuration.write(ROUTES)
         self._configuration.flush()
+        rtp = ports.take(RTP_PORTS, 0)
         known = {
             "media__listen": "127.0.0.1:0",
             "admin__listen": "127.0.0.1:0",
             "sip__listen": "127.0.0.1:0",
             "sip__allowed_networks": networks,
-            "sip__rtp_ports": free_ports(),
+            "sip__rtp_ports": f"{rtp}-{rtp + RTP_PORTS - 1}",
             **settings,
         }
         environment = {f"TRUNKLINE__{key.upper()}": value for key, value in known.items()}
@@ -113,18 +118,6 @@ class Trunkline(service.Service):
         held["calls"] = len(self.calls(ended=False))
         held["descriptors"] = len(os.listdir(f"/proc/{self.process.pid}/fd"))
         return held
-
-
-# Below those that the system gives out by itself; what somebody else has all the same is passed over.
-_next_ports = 11_000 + os.getpid() % 13 * 1_500
-
-
-def free_ports(count=200):
-    """A range of `count` ports that no other process of these tests has, as LOW-HIGH."""
-    global _next_ports
-    low = _next_ports
-    _next_ports += count
-    return f"{low}-{low + count - 1}"
 
 
 def ulaw(path):

@@ -8,6 +8,7 @@ import unittest
 
 import media
 import messages
+import ports
 import service
 import stand
 from support import WithService
@@ -16,7 +17,7 @@ from trunk import Call, Trunk
 # Longer than what is under way when media is to stop, and short beside what would come in that time if it did not.
 UNDER_WAY_S, WATCH_S = 0.2, 0.5
 # The only one of a service that has one pair.
-PORT = media.free_port("127.0.0.1")
+PORT = ports.take(2, 2)
 # RFC 3550 section 12.1.
 SENDER_REPORT, DESCRIPTION, GOODBYE = 200, 202, 203
 
