@@ -329,7 +329,7 @@ impl Handler<Admit> for CallSupervisor {
 
     fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
         let transaction = admit.sma_transaction_id.as_deref();
-        if transaction.is_some_and(|transaction| self.registry.is_over(transaction)) {
+        if [transaction, Some(admit.call_id.as_str())].into_iter().flatten().any(|id| self.registry.is_over(id)) {
             return Err(Refusal::Over);
         }
         let call_id = self.registry.resolve(&admit.call_id, transaction);
@@ -353,7 +353,7 @@ impl Handler<Admit> for CallSupervisor {
         if !self.settings.limits.admits(self.registry.live()) {
             return Err(Refusal::AtCapacity);
         }
-        let announced = self.registry.take_announced(&call_id);
+        let announced = self.registry.announced(&call_id);
         let live = self.start_call(&admit, call_id.clone(), announced, ctx.address())?;
         let admission = Admission { line: live.line.clone(), record: Arc::clone(&live.record) };
         self.registry.insert(live);

@@ -59,9 +59,11 @@ struct Calls {
     announced: HashMap<CallId, AnnouncedCall>,
     /// Other names of live calls: a socket may know a call by its transaction and call it something else.
     aliases: HashMap<CallId, CallId>,
-    /// Transactions that ended on purpose, and when.
+    /// Transactions that ended on purpose, calls that did before their transaction was known, and when.
     over: HashMap<String, Instant>,
     ended: VecDeque<EndedCall>,
+    /// How many ever came to be among them.
+    remembered: u64,
     by_reason: HashMap<&'static str, u64>,
     /// Of the calls that ended.
     totals: Totals,
@@ -71,6 +73,9 @@ struct Calls {
 
 /// A caller who is to be hung up on is not connected again within this time.
 const OVER: Duration = Duration::from_secs(15 * 60);
+
+/// Names of one call beside its own. Whoever brings its transaction finds it all the same.
+const MAX_ALIASES: usize = 8;
 
 /// See the module.
 #[derive(Default)]
@@ -149,14 +154,13 @@ impl Registry {
         calls.ended.iter().rev().map(EndedCall::seen).collect()
     }
 
-    /// How many calls ended since the service began; and of those that ended after there were `before` of them, the
-    /// ones that are still remembered, newest first.
+    /// How many calls ended since the service began, those included whose media never came; and of those that ended
+    /// after there were `before` of them, the ones that are still remembered, newest first.
     #[must_use]
     pub fn ended_since(&self, before: u64) -> (u64, Vec<Seen>) {
         let calls = self.lock();
-        let ended: u64 = calls.by_reason.values().sum();
-        let new = usize::try_from(ended.saturating_sub(before)).unwrap_or(usize::MAX);
-        (ended, calls.ended.iter().rev().take(new).map(EndedCall::seen).collect())
+        let new = usize::try_from(calls.remembered.saturating_sub(before)).unwrap_or(usize::MAX);
+        (calls.remembered, calls.ended.iter().rev().take(new).map(EndedCall::seen).collect())
     }
 
     /// A call by call id, transaction id or SMA transaction id; live and announced ones first, then the newest.
@@ -193,21 +197,25 @@ impl Registry {
         live.chain(announced).find(of_transaction).map_or_else(|| id.clone(), |record| record.id.clone())
     }
 
-    /// From now on the live call `name` is also known as `alias`.
+    /// From now on the live call `name` is also known as `alias`, if it has not too many names already.
     pub(crate) fn alias(&self, alias: CallId, name: &CallId) {
-        if alias != *name {
-            self.lock().aliases.insert(alias, name.clone());
+        if alias == *name {
+            return;
+        }
+        let mut calls = self.lock();
+        if calls.aliases.values().filter(|known| *known == name).count() < MAX_ALIASES {
+            calls.aliases.insert(alias, name.clone());
         }
     }
 
-    /// The caller of this transaction is to be hung up on.
-    pub(crate) fn end_on_purpose(&self, sma_transaction_id: String, now: Instant) {
-        self.lock().over.insert(sma_transaction_id, now);
+    /// The caller of this transaction, or of this call where its transaction is not known yet, is to be hung up on.
+    pub(crate) fn end_on_purpose(&self, id: String, now: Instant) {
+        self.lock().over.insert(id, now);
     }
 
-    /// Whether the caller of this transaction is to be hung up on.
-    pub(crate) fn is_over(&self, sma_transaction_id: &str) -> bool {
-        self.lock().over.contains_key(sma_transaction_id)
+    /// Whether the caller of this transaction or call is to be hung up on.
+    pub(crate) fn is_over(&self, id: &str) -> bool {
+        self.lock().over.contains_key(id)
     }
 
     pub(crate) fn announce(&self, call: AnnouncedCall) {
@@ -232,9 +240,11 @@ impl Registry {
         self.live_call(&record.id).filter(|live| Arc::ptr_eq(&live.record, record))
     }
 
+    /// A call has its media now, and is announced no more.
     pub(crate) fn insert(&self, call: LiveCall) {
         let mut calls = self.lock();
         calls.started += 1;
+        calls.announced.remove(&call.record.id);
         calls.live.insert(call.record.id.clone(), call);
     }
 
@@ -253,15 +263,16 @@ impl Registry {
         calls.aliases.retain(|_, name| name != id);
         calls.totals.add(&call.record);
         calls.latencies.add(&call.record);
-        calls.remember(Arc::clone(&call.record), call.born, reason, now, history_max);
+        *calls.by_reason.entry(reason.as_str()).or_default() += 1;
+        calls.remember(Arc::clone(&call.record), call.born, now, history_max);
         Some(call)
     }
 
-    /// Moves an announced call to the ended ones: its media never came.
-    pub(crate) fn give_up(&self, call: &AnnouncedCall, reason: EndReason, now: Instant, history_max: usize) {
+    /// Moves an announced call to the ended ones. Its media never came: it counts for nothing.
+    pub(crate) fn give_up(&self, call: &AnnouncedCall, now: Instant, history_max: usize) {
         let mut calls = self.lock();
         calls.announced.remove(&call.record.id);
-        calls.remember(Arc::clone(&call.record), call.born, reason, now, history_max);
+        calls.remember(Arc::clone(&call.record), call.born, now, history_max);
     }
 
     /// Forgets what ended longer ago than `history`.
@@ -280,15 +291,8 @@ impl Registry {
 }
 
 impl Calls {
-    fn remember(
-        &mut self,
-        record: Arc<CallRecord>,
-        born: Instant,
-        reason: EndReason,
-        ended: Instant,
-        history_max: usize,
-    ) {
-        *self.by_reason.entry(reason.as_str()).or_default() += 1;
+    fn remember(&mut self, record: Arc<CallRecord>, born: Instant, ended: Instant, history_max: usize) {
+        self.remembered += 1;
         self.ended.push_back(EndedCall { record, born, ended });
         while self.ended.len() > history_max {
             self.ended.pop_front();

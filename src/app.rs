@@ -232,10 +232,12 @@ impl Running {
         let (shared, timeout) = (self.shared.clone(), self.drain_timeout);
         let drained = async move {
             // Events of calls that others will carry are theirs.
-            if let Some(events) = events {
-                events.stop().await;
-            }
-            let _ = shared.supervisor.send(Drain { timeout }).await;
+            let no_more_events = async {
+                if let Some(events) = events {
+                    events.stop().await;
+                }
+            };
+            let _ = tokio::join!(shared.supervisor.send(Drain { timeout }), no_more_events);
             if let Some(control) = &shared.bridge.control {
                 let _ = control.send(Flush { limit: HANG_UPS }).await;
             }

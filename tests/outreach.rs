@@ -209,6 +209,39 @@ async fn a_call_of_which_nobody_knows_whether_it_rings_is_never_placed_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_an_operator_takes_back_before_the_answer_is_known_is_never_connected() {
+    let api = Api::start().await;
+    let service = service(&api, &[("TRUNKLINE__SMA__CREATES_PER_SECOND", "1000")]).await;
+    let gateway = Gateway { takes_call_ids: true, ..Gateway::default() };
+    let world = World::with(&api, service.admin, service.media, gateway);
+    let take_back = async |id: &str| {
+        assert_eq!(service.post(&format!("/admin/calls/{id}/hangup")).await.status, 202);
+        assert_eq!(service.ended(id).await["endReason"], "operator_hangup");
+    };
+    // Nobody can say any more which transaction it is: it is declined when it is answered.
+    api.next_creates(&[Reply::TakeAndCut]);
+    take_back(&unknown(&service, &api).await).await;
+    let call = world.calls().pop().unwrap();
+    call.answer();
+    call.when("over", 1).await;
+    assert_eq!(call.all("bridged").len(), 0, "{:?}", call.log());
+    // Here the answer comes, and with it the transaction to hang up.
+    api.next_creates(&[Reply::Take(Duration::from_secs(1))]);
+    let wanted = json!({"to": CALLED});
+    let taken_back = async {
+        let call = loop {
+            if let Some(call) = listed(&service).await.pop() {
+                break call;
+            }
+        };
+        take_back(call["callId"].as_str().unwrap()).await;
+    };
+    let (answer, ()) = tokio::join!(initiate(&service, &wanted), taken_back);
+    assert_eq!(answer.status, 202);
+    api.update("hangup", 0).await;
+}
+
+#[tokio::test]
 async fn a_telephone_that_nobody_answers_is_given_up() {
     let api = Api::start().await;
     let service = service(&api, &[("TRUNKLINE__SMA__RING_TIMEOUT", "1s")]).await;

@@ -259,12 +259,15 @@ async fn events_of_the_application_need_its_secret_and_are_answered_like_the_lam
     let fixture =
         concat!(env!("CARGO_MANIFEST_DIR"), "/crates/chime/tests/fixtures/sma/events/01-new-inbound-call.json");
     let event = std::fs::read(fixture).unwrap();
-    let ask = async |authorization: &str, body: &[u8]| {
-        send(service.admin, "POST", "/sma/events", &[("Authorization", authorization)], body).await
+    let ask_at = async |path: &str, authorization: &str, body: &[u8]| {
+        send(service.admin, "POST", path, &[("Authorization", authorization)], body).await
     };
+    let ask = async |authorization: &str, body: &[u8]| ask_at("/sma/events", authorization, body).await;
     for wrong in ["Bearer wrong", "Bearer t0ken", ""] {
-        let answer = ask(wrong, &event).await;
-        assert_eq!((answer.status, answer.refusal().as_str()), (401, "unauthorized"), "{wrong}");
+        for path in ["/sma/events", "/sma/%65vents", "/%73ma/events?x"] {
+            let answer = ask_at(path, wrong, &event).await;
+            assert_eq!((answer.status, answer.refusal().as_str()), (401, "unauthorized"), "{wrong} {path}");
+        }
     }
     let secret = format!("Bearer {WEBHOOK_SECRET}");
     for bad in [&b"{"[..], b"", b"[]", b"{\"InvocationEventType\":\"RINGING\"}", b"\xff"] {

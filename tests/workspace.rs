@@ -144,6 +144,8 @@ async fn a_page_listens_in_with_a_token_of_its_own() {
     assert_eq!(path, format!("/admin/calls/c:1/listen?token={ticket}"));
     let mut ear = Phone::connect(&format!("ws://{}{path}", service.admin), &[]).await;
     assert!(ear.frames(20).await.iter().all(|frame| frame.len() == 160));
+    let escaped = format!("/admin/calls/c%3A1/listen?token={ticket}");
+    assert_eq!(knock(service.admin, &escaped, &[]).await.status, 101, "the same path");
     // It opens that door and no other.
     let expired = token("t0ken-of-operators", "c:1", "listen", 1_000);
     let media = token("t0ken-of-operators", "c:1", "media", 4_000_000_000);
@@ -204,6 +206,30 @@ async fn viewers_see_calls_begin_change_and_end() {
     early.closed().await;
     assert_eq!(next(&mut viewer, "ended").await["call"]["callId"], "early");
     assert_eq!(next(&mut viewer, "counters").await["totals"]["ended"]["caller_hangup"], 2);
+}
+
+#[tokio::test]
+async fn viewers_see_the_old_call_end_before_a_new_one_has_its_id() {
+    let service = Service::start(&[]).await;
+    let mut viewer = Phone::connect(&format!("ws://{}/admin/live", service.admin), &[]).await;
+    next(&mut viewer, "snapshot").await;
+    for _ in 0..3 {
+        let mut old = Phone::dial(&service, "callId=again&to=6001").await;
+        next(&mut viewer, "started").await;
+        old.send(json!({"type": "stop"}));
+        old.expect("stop").await;
+        // Within one look at the calls, as a rule.
+        let mut new = Phone::dial(&service, "callId=again&to=6001").await;
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            let said = viewer.next().await;
+            told.extend(["started", "ended"].into_iter().filter(|kind| said.is(kind)));
+        }
+        assert_eq!(told, ["ended", "started"]);
+        new.send(json!({"type": "stop"}));
+        new.closed().await;
+        next(&mut viewer, "ended").await;
+    }
 }
 
 #[tokio::test]

@@ -49,11 +49,21 @@ impl CallSupervisor {
         }
     }
 
-    /// Has the SIP media application hang up, now or as soon as the telephone is answered.
+    /// Has the SIP media application hang up, now or as soon as the telephone is answered. A call that is only being
+    /// placed is hung up when its transaction is known, and never connected.
     fn hang_up(&self, call: &AnnouncedCall) {
-        let Some(transaction) = call.record.update(|facts| facts.sma_transaction_id.clone()) else { return };
+        let facts = call.record.facts();
+        match facts.sma_transaction_id {
+            Some(transaction) => self.hang_up_transaction(&call.record.id, transaction),
+            // One that an event told of is not ours, and another call may come by its id.
+            None if facts.transaction_id.is_some() => {}
+            None => self.registry.end_on_purpose(call.record.id.to_string(), Instant::now()),
+        }
+    }
+
+    fn hang_up_transaction(&self, call_id: &CallId, transaction: String) {
         if let Some(control) = self.settings.control.clone() {
-            Sma::new(control, call.record.id.clone(), transaction.clone()).order(Command::HangUp { text: None });
+            Sma::new(control, call_id.clone(), transaction.clone()).order(Command::HangUp { text: None });
         }
         self.registry.end_on_purpose(transaction, Instant::now());
     }
@@ -61,7 +71,7 @@ impl CallSupervisor {
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
         let now = Instant::now();
         end_record(&call.record, &call.span, reason, now - call.born);
-        self.registry.give_up(call, reason, now, self.settings.limits.history_max);
+        self.registry.give_up(call, now, self.settings.limits.history_max);
         log_summary(&call.record, reason, now - call.born);
     }
 
@@ -159,12 +169,21 @@ impl Handler<Placed> for CallSupervisor {
     type Result = ();
 
     fn handle(&mut self, Placed { call_id, transaction_id }: Placed, _: &mut Self::Context) {
-        let Some(announced) = self.registry.announced(&call_id) else { return };
-        match transaction_id {
-            Some(id) => announced.record.update(|facts| facts.sma_transaction_id = Some(id)),
-            None => {
-                // Nobody's telephone rang: it is as if it had never been asked for.
-                self.registry.take_announced(&call_id);
+        let announced = self.registry.announced(&call_id);
+        let live = || self.registry.live_call(&call_id).map(|live| live.record);
+        let record = announced.as_ref().map(|call| Arc::clone(&call.record)).or_else(live);
+        match (transaction_id, record) {
+            (Some(id), Some(record)) => record.update(|facts| {
+                facts.sma_transaction_id.get_or_insert(id);
+            }),
+            // It was hung up meanwhile.
+            (Some(id), None) if self.registry.is_over(call_id.as_str()) => self.hang_up_transaction(&call_id, id),
+            (Some(_), None) => {}
+            // Nobody's telephone rang: it is as if it had never been asked for.
+            (None, _) => {
+                if let Some(call) = self.registry.take_announced(&call_id) {
+                    end_record(&call.record, &call.span, EndReason::Rejected, call.born.elapsed());
+                }
             }
         }
     }

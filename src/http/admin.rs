@@ -36,9 +36,14 @@ pub(crate) async fn guard(
     }
 }
 
+/// The path as the router reads it: escapes are undone.
+fn path(request: &ServiceRequest) -> &str {
+    request.match_info().as_str()
+}
+
 /// Why a request is not let in; `None` if it is.
 fn refusal(request: &ServiceRequest, shared: &Shared) -> Option<HttpResponse> {
-    let (path, headers) = (request.path(), request.headers());
+    let (path, headers) = (path(request), request.headers());
     if matches!(path, "/healthz" | "/readyz") {
         return None;
     }
@@ -75,7 +80,7 @@ fn is_session(request: &ServiceRequest, shared: &Shared) -> bool {
 
 /// Whether a socket brings a token that was given out for listening to this call.
 fn has_listen_token(request: &ServiceRequest, shared: &Shared) -> bool {
-    let call_id = request.path().strip_prefix("/admin/calls/").and_then(|rest| rest.strip_suffix("/listen"));
+    let call_id = path(request).strip_prefix("/admin/calls/").and_then(|rest| rest.strip_suffix("/listen"));
     let Ok(query) = ingest::Query::of(request.request()) else { return false };
     call_id.is_some_and(|call_id| shared.admin.admits_token(query.token.as_deref(), call_id, LISTEN))
 }

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use trunkline_actors::link::{LinkReceiver, Peer, link, link_to};
 use trunkline_actors::messages::{AddListener, Admit, Attach, Refusal};
-use trunkline_call::{CallFacts, CallId};
+use trunkline_call::{CallFacts, CallId, MAX_FACT_BYTES};
 use trunkline_media::LineCodec;
 
 use super::{Refused, Shared, carrier, refuse, refuse_call, trace_of};
@@ -79,7 +79,7 @@ impl Query {
             "silence" => true,
             other => return Err(bad_parameter("fill", other, "none, silence")),
         };
-        Ok(Wanted { call_id, codec, role, fill, facts: self.facts() })
+        Ok(Wanted { call_id, codec, role, fill, facts: self.facts()? })
     }
 
     /// What the query says of the call, where the carrier's own messages say the rest. What they alone decide is not
@@ -92,16 +92,23 @@ impl Query {
                 return Err(bad_parameter(key, other, only));
             }
         }
-        Ok(self.facts())
+        self.facts()
     }
 
-    fn facts(self) -> CallFacts {
-        CallFacts {
+    fn facts(self) -> Result<CallFacts, Refused> {
+        let mut facts = CallFacts {
             sma_transaction_id: self.sma_transaction_id,
             from: self.from.map(number),
             to: self.to.map(number),
             route: self.route.map(number),
             ..CallFacts::default()
+        };
+        match facts.take_out_long() {
+            Some(name) => {
+                let message = format!("{name} is over {MAX_FACT_BYTES} bytes");
+                Err(refuse(StatusCode::BAD_REQUEST, "bad_parameter", message))
+            }
+            None => Ok(facts),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use trunkline_actors::link::LinkControl;
 use trunkline_actors::messages::CallerEvent;
-use trunkline_call::{CallFacts, Direction};
+use trunkline_call::{CallFacts, Direction, MAX_FACT_BYTES};
 use trunkline_media::{FRAME_MS, LineCodec};
 
 use super::dialect::{self, Dialect, Heard, MAX_METADATA, Say, bad, single_key};
@@ -81,7 +81,11 @@ fn parse(text: &str) -> CallerEvent {
             if metadata.as_ref().is_some_and(|value| value.to_string().len() > MAX_METADATA) {
                 return bad("bad_message", format!("start.metadata is over {MAX_METADATA} bytes of JSON"), 0);
             }
-            CallerEvent::Start(CallFacts { from, to, direction, sma_transaction_id, metadata, ..CallFacts::default() })
+            let mut facts = CallFacts { from, to, direction, sma_transaction_id, metadata, ..CallFacts::default() };
+            match facts.take_out_long() {
+                Some(name) => bad("bad_message", format!("start.{name} is over {MAX_FACT_BYTES} bytes"), 0),
+                None => CallerEvent::Start(facts),
+            }
         }
         Ok(Message::Dtmf { digit }) => match single_key(&digit) {
             Some(key) => CallerEvent::Key(key),
@@ -132,6 +136,12 @@ mod tests {
         }
         let large = json!({"type": "start", "metadata": "x".repeat(MAX_METADATA)}).to_string();
         assert!(matches!(parse(&large), CallerEvent::Bad { .. }));
+        for name in ["from", "to", "smaTransactionId"] {
+            let told = |bytes| parse(&json!({"type": "start", name: "5".repeat(bytes)}).to_string());
+            assert!(matches!(told(MAX_FACT_BYTES), CallerEvent::Start(_)), "{name}");
+            let CallerEvent::Bad { message, .. } = told(MAX_FACT_BYTES + 1) else { panic!("{name} is taken") };
+            assert_eq!(message, format!("start.{name} is over 128 bytes"));
+        }
     }
 
     #[test]

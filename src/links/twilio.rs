@@ -17,7 +17,7 @@ use bytestring::ByteString;
 use serde_json::{Map, Value};
 use trunkline_actors::link::{LinkControl, Peer, Transfers};
 use trunkline_actors::messages::CallerEvent;
-use trunkline_call::{CallFacts, CallId};
+use trunkline_call::{CallFacts, CallId, MAX_FACT_BYTES};
 use trunkline_media::LineCodec;
 
 use super::dialect::{self, Carrier, Dialect, Heard, MAX_METADATA, Opening, Say, Start, single_key};
@@ -134,7 +134,11 @@ fn facts(call_id: &CallId, mut parameters: Map<String, Value>) -> CallFacts {
         }
         rest.as_object().is_some_and(|rest| !rest.is_empty()) && size <= MAX_METADATA
     });
-    CallFacts { from, to, route, sma_transaction_id, metadata, ..CallFacts::default() }
+    let mut facts = CallFacts { from, to, route, sma_transaction_id, metadata, ..CallFacts::default() };
+    if let Some(name) = facts.take_out_long() {
+        tracing::debug!(call = %call_id, name, "a parameter is over {MAX_FACT_BYTES} bytes and is left out");
+    }
+    facts
 }
 
 fn text_of(value: Option<Value>) -> Option<String> {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trunkline_actors::link::{Peer, Transfers, link_to};
 use trunkline_actors::messages::{Admit, Attach, CallerEvent, CallerSays, Refusal};
-use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable, TraceContext};
+use trunkline_call::{CallFacts, CallId, Direction, MAX_FACT_BYTES, RouteKind, RouteTable, TraceContext};
 use trunkline_chime::sma::headers;
 use trunkline_sip::leg::Leg;
 use trunkline_sip::sdp::{Agreed, Agreement, LocalMedia};
@@ -96,7 +96,7 @@ impl Invitation {
         let is_transaction = |user: &String| is_uuid(user);
         let number = |party: &Party| party.user.clone().filter(|user| !is_uuid(user));
         let metadata = header(headers::METADATA).and_then(|text| headers::decode_metadata(&text));
-        let facts = CallFacts {
+        let mut facts = CallFacts {
             sma_transaction_id: header(headers::TRANSACTION).or_else(|| request_user.clone().filter(is_transaction)),
             direction: Some(Direction::Inbound),
             from: header(headers::FROM).or_else(|| number(&invite.from)),
@@ -109,6 +109,9 @@ impl Invitation {
                 .and_then(|parent| TraceContext::parse(&parent, header("tracestate").as_deref()).map(Box::new)),
             ..CallFacts::default()
         };
+        if let Some(name) = facts.take_out_long() {
+            tracing::debug!(name, "a text of an INVITE is over {MAX_FACT_BYTES} bytes and is left out");
+        }
         let wanted = facts.route.as_deref().or(facts.to.as_deref());
         if routes.choose(wanted).is_none_or(|route| route.kind == RouteKind::Reject) {
             return Err(Refused::new(603, "Decline", "no route for this number, or one that rejects"));

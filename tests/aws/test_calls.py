@@ -1,5 +1,7 @@
 """Events and the loss of them beside a call whose media is here."""
 
+import http.client
+import json
 import pathlib
 import signal
 import struct
@@ -50,6 +52,16 @@ class LiveCalls(unittest.TestCase):
         self.addCleanup(hang_up)
         self.wait_until_frames_pass(call_id)
         return call_id
+
+    def knock(self):
+        """The answer to a new call: its status, and the code of a refusal."""
+        connection = http.client.HTTPConnection(self.trunkline.address["media"], timeout=10)
+        self.addCleanup(connection.close)
+        upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+        key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+        connection.request("GET", f"/ingest?callId={uuid.uuid4()}&to=6001", headers=upgrade | key)
+        answer = connection.getresponse()
+        return answer.status, answer.status == 503 and json.load(answer)["error"]["code"]
 
     def wait_until_frames_pass(self, call_id):
         """Audio goes in and comes out, from now on."""
@@ -108,6 +120,9 @@ class LiveCalls(unittest.TestCase):
         service.wait_for(lambda: self.trunkline.ready()[1]["events"] == "ok", 10, "the queue")
         call_id = self.place()
         self.trunkline.process.send_signal(signal.SIGTERM)
+        # Calls go elsewhere from then on, however long the last poll takes.
+        service.wait_for(lambda: self.trunkline.ready()[1]["draining"] == "fail", 5, "the drain")
+        self.assertEqual(self.knock(), (503, "draining"))
         service.wait_for(lambda: self.trunkline.says("no more call events are taken"), 20, "the end of polling")
 
         other = str(uuid.uuid4())

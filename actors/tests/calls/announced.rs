@@ -36,7 +36,7 @@ fn an_announced_call_is_listed_gets_its_media_and_takes_its_route_from_the_event
         assert_eq!(bench.event(&started("c1", true)).await, Outcome::Duplicate);
         assert_eq!(bench.event(&started("other", true)).await, Outcome::Applied);
         assert_eq!(bench.registry.calls().len(), 2);
-        assert_eq!(bench.registry.live(), 0, "and counts for nothing");
+        assert_eq!((bench.registry.live(), bench.registry.started()), (0, 0), "and counts for nothing");
         assert_eq!(bench.record("vc-c1").state(), CallState::Announced);
         sleep(1_000).await;
         let caller = Caller::dial(&bench, "c1", Dial::unknown()).await;
@@ -49,6 +49,7 @@ fn an_announced_call_is_listed_gets_its_media_and_takes_its_route_from_the_event
         sleep(30_000).await;
         assert_eq!(bench.ended("other"), Some(EndReason::NoMedia));
         assert_eq!(bench.registry.calls().len(), 1);
+        assert_eq!((bench.registry.started(), bench.registry.ended_by_reason().len()), (1, 0));
     });
 }
 
@@ -91,7 +92,8 @@ fn an_announced_call_whose_end_is_told_leaves_no_ghost() {
     });
 }
 
-async fn place(bench: &Bench, id: &str) -> Result<String, ControlError> {
+/// Lists a call that is to be placed.
+async fn announce(bench: &Bench, id: &str) -> CallId {
     let call_id = CallId::parse(id).unwrap();
     let facts = CallFacts {
         direction: Some(Direction::Outbound),
@@ -102,6 +104,11 @@ async fn place(bench: &Bench, id: &str) -> Result<String, ControlError> {
     };
     let patience = Duration::from_secs(120);
     bench.supervisor.send(Announce { call_id: call_id.clone(), facts, patience }).await.unwrap();
+    call_id
+}
+
+async fn place(bench: &Bench, id: &str) -> Result<String, ControlError> {
+    let call_id = announce(bench, id).await;
     let call = OutgoingCall { from: String::new(), to: String::new(), arguments: Default::default() };
     let placed = bench.asking.as_ref().unwrap().send(PlaceCall(call)).await.unwrap();
     bench.supervisor.send(Placed { call_id, transaction_id: placed.clone().ok() }).await.unwrap();
@@ -146,5 +153,57 @@ fn a_call_that_is_not_answered_in_time_ends_and_one_that_an_operator_takes_back_
         assert_eq!(bench.control.commands(), ["hangup", "hangup"], "whoever answers now is not connected any more");
         let late = bench.admit_with("late", LineCodec::Pcmu, Some("transaction-1".to_owned())).await;
         assert_eq!(late.err(), Some(Refusal::Over));
+    });
+}
+
+#[test]
+fn a_call_that_is_taken_back_while_it_is_being_placed_is_hung_up_and_never_connected() {
+    run(|| async {
+        let bench = Setup { sma: Some(5.0), ..Setup::default() }.start();
+        for (id, transaction_id) in [("rings", Some("transaction-1".to_owned())), ("nobody-knows", None)] {
+            let call_id = announce(&bench, id).await;
+            assert!(bench.supervisor.send(EndCall::now(call_id.clone(), EndReason::OperatorHangup)).await.unwrap());
+            assert_eq!(bench.ended(id), Some(EndReason::OperatorHangup));
+            if transaction_id.is_some() {
+                bench.supervisor.send(Placed { call_id, transaction_id }).await.unwrap();
+            }
+            sleep(1).await;
+            let answered = bench.admit(id, LineCodec::Pcmu).await;
+            assert_eq!(answered.err(), Some(Refusal::Over), "{id}");
+        }
+        assert_eq!(bench.control.updates()[0].transaction_id, "transaction-1");
+        assert_eq!(bench.control.commands(), ["hangup"]);
+        let answered = bench.admit_with("other", LineCodec::Pcmu, Some("transaction-1".to_owned())).await;
+        assert_eq!(answered.err(), Some(Refusal::Over));
+    });
+}
+
+#[test]
+fn a_call_whose_media_is_here_before_the_answer_learns_its_transaction_and_one_that_was_refused_is_over() {
+    run(|| async {
+        let bench = Setup { sma: Some(5.0), ..Setup::default() }.start();
+        let call_id = announce(&bench, "quick").await;
+        let caller = Caller::dial(&bench, "quick", Dial::to("6001")).await;
+        bench.supervisor.send(Placed { call_id, transaction_id: Some("transaction-1".to_owned()) }).await.unwrap();
+        assert_eq!(caller.record.facts().sma_transaction_id.as_deref(), Some("transaction-1"));
+        let call_id = announce(&bench, "refused").await;
+        let record = bench.record("refused");
+        bench.supervisor.send(Placed { call_id, transaction_id: None }).await.unwrap();
+        assert_eq!((record.state(), bench.registry.calls().len()), (CallState::Ended, 1));
+        assert!(bench.registry.ended_calls().is_empty(), "nobody's telephone rang");
+    });
+}
+
+#[test]
+fn a_call_has_so_many_other_names_and_no_more() {
+    run(|| async {
+        let bench = Setup::default().start();
+        let caller = Caller::dial(&bench, "c-0", Dial::bridged("transaction-1")).await;
+        for n in 1..=20 {
+            let admitted = bench.admit_with(&format!("c-{n}"), LineCodec::Pcmu, Some("transaction-1".to_owned())).await;
+            assert_eq!(admitted.unwrap().record.id, caller.record.id, "{n}");
+        }
+        let is_known = |n: &usize| bench.registry.live_call(&CallId::parse(&format!("c-{n}")).unwrap()).is_some();
+        assert_eq!((0..=20).filter(is_known).count(), 9);
     });
 }

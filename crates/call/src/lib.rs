@@ -29,9 +29,9 @@ pub use number::mask_number;
 pub use pace::{Backoff, ConnectGate};
 pub use record::{
     BridgeStats, BridgeView, CallDetail, CallFacts, CallRecord, CallState, CallView, Direction, DownView, DropPlace,
-    DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, LinePoint, MAX_NOTE_BYTES,
-    MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, RtpReading, RtpStats, RtpView, SeriesView,
-    TimelineEntry, UpView, millis,
+    DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, LinePoint, MAX_FACT_BYTES,
+    MAX_NOTE_BYTES, MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, RtpReading, RtpStats,
+    RtpView, SeriesView, TimelineEntry, UpView, millis,
 };
 pub use route::{Route, RouteKind, RouteTable};
 pub use termination::{CallResult, EndReason, Termination};

@@ -27,6 +27,8 @@ pub const MAX_TIMELINE_ENTRIES: usize = 500;
 
 /// Longest text of a timeline entry, in bytes; a longer one is cut.
 pub const MAX_NOTE_BYTES: usize = 512;
+/// A number, a route or a transaction that the connecting side tells is at most so long.
+pub const MAX_FACT_BYTES: usize = 128;
 
 /// Where a call stands, as in CALL's `state`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -129,6 +131,21 @@ impl CallFacts {
         fill(&mut self.session_id, other.session_id);
         fill(&mut self.trace, other.trace);
         fill(&mut self.metadata, other.metadata);
+    }
+
+    /// Takes out numbers, route and SMA transaction that are over [`MAX_FACT_BYTES`]: none is in earnest, and what is kept
+    /// of a call has a limit. The name of the first, as the contract spells it.
+    pub fn take_out_long(&mut self) -> Option<&'static str> {
+        let told = [
+            ("from", &mut self.from),
+            ("to", &mut self.to),
+            ("route", &mut self.route),
+            ("smaTransactionId", &mut self.sma_transaction_id),
+        ];
+        let long =
+            told.into_iter().filter_map(|(name, text)| text.take_if(|text| text.len() > MAX_FACT_BYTES).map(|_| name));
+        // All of them, not the first only.
+        long.fold(None, |first, name| first.or(Some(name)))
     }
 
     /// The trace that the call is part of; one of its own begins now where nobody brought one.

@@ -1,6 +1,6 @@
 //! Looks at the calls for all viewers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
@@ -289,28 +289,24 @@ impl Watch {
     /// What is new since the last look, in an order in which it can have happened.
     fn look(&mut self, registry: &Registry, calls: &[Seen]) -> Vec<Said> {
         self.looks += 1;
+        let looks = self.looks;
         let mut news = Vec::new();
-        // Oldest first.
-        for seen in calls.iter().rev() {
-            let fingerprint = seen.record.fingerprint();
-            let known = self.known.entry(place(&seen.record)).or_insert_with(|| {
-                news.push(Said::Started { call: view(seen) });
-                Known { record: Arc::clone(&seen.record), fingerprint, counted: None, look: 0 }
-            });
-            if known.fingerprint != fingerprint {
-                known.fingerprint = fingerprint;
-                news.push(Said::Changed { call: view(seen) });
-            }
-            known.look = self.looks;
-        }
+        // What ended comes first: its id may be that of a call that began since.
         let (ended, new) = registry.ended_since(self.ended);
         self.ended = ended;
         for seen in new.iter().rev() {
             self.known.remove(&place(&seen.record));
             news.push(Said::Ended { call: view(seen) });
         }
-        // Of history that is too short for them, the rest has ended unseen.
-        let looks = self.looks;
+        let over: HashSet<usize> = new.iter().map(|seen| place(&seen.record)).collect();
+        // Oldest first.
+        let here = || calls.iter().rev().filter(|seen| !over.contains(&place(&seen.record)));
+        for seen in here() {
+            if let Some(known) = self.known.get_mut(&place(&seen.record)) {
+                known.look = looks;
+            }
+        }
+        // The rest has ended unseen: history is too short for it, or it was never placed.
         self.known.retain(|_, known| {
             let here = known.look == looks;
             if !here {
@@ -318,6 +314,17 @@ impl Watch {
             }
             here
         });
+        for seen in here() {
+            let fingerprint = seen.record.fingerprint();
+            let known = self.known.entry(place(&seen.record)).or_insert_with(|| {
+                news.push(Said::Started { call: view(seen) });
+                Known { record: Arc::clone(&seen.record), fingerprint, counted: None, look: looks }
+            });
+            if known.fingerprint != fingerprint {
+                known.fingerprint = fingerprint;
+                news.push(Said::Changed { call: view(seen) });
+            }
+        }
         news
     }
 

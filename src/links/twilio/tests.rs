@@ -62,6 +62,9 @@ fn a_start_with_less_is_taken_and_metadata_is_bounded() {
     let large = start(json!({"customParameters": {"to": "6001", "x": "y".repeat(MAX_METADATA)}}));
     let facts = opened(&large).facts;
     assert_eq!((facts.to.as_deref(), facts.metadata), (Some("6001"), None));
+    let long = start(json!({"customParameters": {"to": "6001", "from": "5".repeat(MAX_FACT_BYTES + 1)}}));
+    let facts = opened(&long).facts;
+    assert_eq!((facts.to.as_deref(), facts.from), (Some("6001"), None));
     let empty = start(json!({"customParameters": {"to": "", "from": 7}}));
     assert_eq!(opened(&empty).facts, CallFacts::default(), "nothing is known by an empty text");
 }
