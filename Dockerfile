@@ -1,11 +1,12 @@
 # Builds the service with the optimised profile and leaves nothing but the binary in the image.
 #
 #   docker build -t trunkline --build-arg COMMIT="$(git rev-parse --short HEAD)" .
-#   docker run -p 8080:8080 -p 127.0.0.1:8081:8081 --stop-timeout 320 --env-file trunkline.env trunkline
+#   docker run -p 8080:8080 -p 127.0.0.1:8081:8081 --stop-timeout 340 --env-file trunkline.env trunkline
 #
 # As a SIP host (sip.listen, sip.advertised) with --network host in place of -p: media takes two UDP ports for each call
 # (sip.rtp_ports), and thousands of published ports are slow, or come out as others than those that peers were told.
-# --stop-timeout: SIGTERM starts a drain that lets live calls finish (calls.drain_timeout, 5 minutes by default).
+# --stop-timeout: SIGTERM starts a drain that lets live calls finish (calls.drain_timeout, 5 minutes by default); goodbyes
+# and the end of the process take up to half a minute more.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build

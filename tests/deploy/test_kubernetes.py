@@ -15,6 +15,8 @@ from service import Service
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "kubernetes"
 VERSION = "1.33"
+# What kustomize puts on everything.
+LABELS = {"app.kubernetes.io/name": "trunkline"}
 # Not Kubernetes's own kinds: read, but without a schema here.
 FOREIGN = {"kustomization.yaml", "servicemonitor.yaml", "prometheus-adapter.yaml"}
 
@@ -48,12 +50,20 @@ class Manifests(unittest.TestCase):
                     continue
                 if path.name == "deployment.yaml":
                     # What kustomize adds.
-                    labels = {"app.kubernetes.io/name": "trunkline"}
-                    document["spec"]["selector"] = {"matchLabels": labels}
-                    document["spec"]["template"]["metadata"]["labels"] = labels
+                    document["spec"]["selector"] = {"matchLabels": LABELS}
+                    document["spec"]["template"]["metadata"]["labels"] = LABELS
                 kubernetes_validate.validate(document, VERSION, strict=True)
                 checked += 1
         self.assertGreater(checked, 8)
+
+    def test_nothing_is_meant_for_all_pods_or_none(self):
+        # An empty selector is either, and kustomize fills in none of these.
+        (budget,), (policy,) = documents("disruption.yaml"), documents("network.yaml")
+        for selector in (budget["spec"]["selector"], policy["spec"]["podSelector"]):
+            self.assertEqual(selector, {"matchLabels": LABELS})
+        # The alerts' `job` is the value of this label.
+        (monitor,) = documents("servicemonitor.yaml")
+        self.assertEqual(LABELS[monitor["spec"]["jobLabel"]], "trunkline")
 
     def test_every_file_is_listed(self):
         (kustomization,) = documents("kustomization.yaml")
@@ -76,8 +86,8 @@ class Manifests(unittest.TestCase):
         named = set(re.findall(r'_file = "([^"]+)"', self.toml))
         self.assertEqual(named, {f"{mount['mountPath']}/{name}" for name in self.secret["stringData"]})
         limit = re.search(r"^drain_timeout = \"(.+)\"$", self.toml, re.M)[1]
-        # Goodbyes, hang-ups that wait, and closing handshakes come after the drain.
-        self.assertGreaterEqual(self.pod["terminationGracePeriodSeconds"], seconds(limit) + 14 + 5 + 5)
+        # Goodbyes, hang-ups that wait, closing handshakes and the last spans come after the drain.
+        self.assertGreaterEqual(self.pod["terminationGracePeriodSeconds"], seconds(limit) + 14 + 5 + 4 + 3)
 
     def test_probes_ask_what_the_service_answers(self):
         ports = {port["name"]: port["containerPort"] for port in self.container["ports"]}
