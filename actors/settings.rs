@@ -46,7 +46,8 @@ pub struct BridgeSettings {
     pub control: Option<Addr<CallControlActor>>,
     /// Which events of calls count.
     pub announcements: AnnouncementSettings,
-    /// How the model was found lately: false from a call's loss of it until any session is set up.
+    /// How the model was found lately: false from a call's loss of it until any session is set up, or somebody else finds
+    /// it there.
     pub model_reached: AtomicBool,
     /// What is measured over all calls.
     pub vitals: Vitals,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_rt::Arbiter;
+use actix_rt::task::JoinHandle;
 use actix_web::dev::ServerHandle;
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
@@ -41,7 +42,7 @@ use crate::sip::{self, SipGateway};
 use crate::{prompts, tls, tools};
 use aws_parts::{AwsParts, event_consumer};
 pub(crate) use bridge::model_auth;
-use bridge::{bridge_settings, transport_factory};
+use bridge::{bridge_settings, transport_factory, transport_settings, watch_for_recovery};
 
 /// What the kernel may hold of a call's audio before the socket refuses more: a stalled caller must show as drops here,
 /// not as minutes of old speech there. The kernel doubles it.
@@ -109,6 +110,7 @@ pub struct Running {
     board: (Addr<LiveBoard>, Arbiter),
     events: Option<ConsumerHandle>,
     sip: Option<SipGateway>,
+    recovery: JoinHandle<()>,
     simulator: Option<SimHandle>,
 }
 
@@ -158,7 +160,8 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let aws = AwsParts::start(&settings).await?;
     let bridge = bridge_settings(&settings, endpoints, prompts, aws.control.clone());
-    let transport = transport_factory(&settings, &bridge, workers)?;
+    let to_model = transport_settings(&settings.realtime)?;
+    let transport = transport_factory(&settings.realtime, Arc::clone(&to_model), &bridge, workers);
     let tools = tools::factory(&settings.tools)?;
     let registry = Arc::new(Registry::default());
     let supervisor =
@@ -211,9 +214,10 @@ async fn start(settings: Settings, announce_listeners: bool) -> Result<Running, 
             announce_listening("sip", *addr);
         }
     }
+    let recovery = watch_for_recovery(to_model, settings.realtime.connect_timeout, &shared);
     let drain_timeout = settings.calls.drain_timeout;
     let board = (board, board_arbiter);
-    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, board, events, sip, simulator })
+    Ok(Running { media_addr, admin_addr, shared, drain_timeout, servers, board, events, sip, recovery, simulator })
 }
 
 impl Running {
@@ -268,6 +272,7 @@ impl Running {
             server.stop(true).await;
         }
         board_arbiter.stop();
+        self.recovery.abort();
         if let Some(simulator) = &self.simulator {
             simulator.stop().await;
         }

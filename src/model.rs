@@ -7,6 +7,7 @@ mod auth;
 #[cfg(feature = "entra")]
 mod entra;
 mod meter;
+mod recovery;
 mod slot;
 mod socket;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod warm_tests;
 pub use auth::{Auth, BadKey};
 #[cfg(feature = "entra")]
 pub use entra::{EntraSetupError, EntraTokens};
+pub(crate) use recovery::Recovery;
 pub use tls::TlsSetupError;
 pub(crate) use tls::client_config;
 pub(crate) use transport::Tuned;

@@ -13,12 +13,12 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::PATIENCE;
 use support::http::{get, knock};
 use support::model::{Model, Said};
 use support::phone::{Heard, Phone};
 use support::process::{Service, Sim, scratch};
 use support::sound;
+use support::{PATIENCE, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -229,6 +229,21 @@ async fn a_first_connect_that_takes_long_is_bridged_by_a_prompt() {
     session.set_up().await;
     assert_eq!(fallback(&mut phone).await.0, "recovered");
     service.call_when("c-1", "active", |call| call["state"] == "active").await;
+}
+
+#[tokio::test]
+async fn a_model_that_comes_back_when_nobody_calls_is_noticed() {
+    let sim = Sim::start(&["--refuse", "401", "--refuse-first", "1"]).await;
+    let service = service(&sim.url(), &[]).await;
+    exhausted(&service, Phone::dial(&service, "callId=c-1").await).await;
+    let realtime = async || get(service.admin, "/readyz").await.json()["checks"]["realtime"].clone();
+    assert_eq!(realtime().await, "degraded");
+    within(PATIENCE, "the model's return", async {
+        while realtime().await != "ok" {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -6,19 +6,23 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::Addr;
+use actix_rt::task::JoinHandle;
+use actix_web::web;
 use trunkline_actors::call_control::CallControlActor;
 use trunkline_actors::call_supervisor::TransportFactory;
 use trunkline_actors::messages::OpenSession;
 use trunkline_actors::ports::ModelTransport;
 use trunkline_actors::prompts::PromptAudio;
+use trunkline_actors::registry::Seen;
 use trunkline_actors::settings::{BridgeSettings, PromptTexts};
 use trunkline_actors::vitals::Vitals;
-use trunkline_call::{ConnectGate, FallbackSettings};
+use trunkline_call::{CallState, ConnectGate, FallbackSettings};
 use trunkline_chime::announcements::AnnouncementSettings;
 use trunkline_chime::command::speech_time;
 
 use super::AppError;
-use crate::model::{Auth, AwcTransport, TransportSettings, WarmSettings, WarmTransport};
+use crate::http::Shared;
+use crate::model::{Auth, AwcTransport, Recovery, TransportSettings, WarmSettings, WarmTransport};
 use crate::settings::{ModelAuth, RealtimeSettings, RouteKind, Settings};
 use crate::telemetry;
 
@@ -76,16 +80,14 @@ pub(super) fn bridge_settings(
 
 /// Builds one transport a worker; every call on it shares that.
 pub(super) fn transport_factory(
-    settings: &Settings,
-    bridge: &Arc<BridgeSettings>,
+    realtime: &RealtimeSettings,
+    transport: Arc<TransportSettings>,
+    bridge: &BridgeSettings,
     workers: usize,
-) -> Result<TransportFactory, AppError> {
+) -> TransportFactory {
     thread_local! {
         static TRANSPORT: std::cell::OnceCell<Rc<dyn ModelTransport>> = const { std::cell::OnceCell::new() };
     }
-    let realtime = &settings.realtime;
-    let auth = model_auth(&settings.realtime)?;
-    let transport = Arc::new(TransportSettings::new(auth, None, realtime.connect_timeout)?);
     let warm = WarmSettings {
         connect_timeout: realtime.connect_timeout,
         ping: realtime.ping,
@@ -97,7 +99,7 @@ pub(super) fn transport_factory(
     let gate = Arc::clone(&bridge.gate);
     let spares = realtime.warm_sessions;
     let workers_so_far = AtomicUsize::new(0);
-    Ok(Arc::new(move || {
+    Arc::new(move || {
         TRANSPORT.with(|cell| {
             let build = || -> Rc<dyn ModelTransport> {
                 let awc: Rc<dyn ModelTransport> = Rc::new(AwcTransport::new(Arc::clone(&transport)));
@@ -109,7 +111,39 @@ pub(super) fn transport_factory(
             };
             Rc::clone(cell.get_or_init(build))
         })
-    }))
+    })
+}
+
+/// How the model is reached, from wherever.
+///
+/// # Errors
+/// [`AppError`] for a key that cannot be sent, or authorities that cannot be read.
+pub(super) fn transport_settings(realtime: &RealtimeSettings) -> Result<Arc<TransportSettings>, AppError> {
+    Ok(Arc::new(TransportSettings::new(model_auth(realtime)?, None, realtime.connect_timeout)?))
+}
+
+/// Finds out that the model is back when no call does.
+pub(super) fn watch_for_recovery(
+    transport: Arc<TransportSettings>,
+    patience: Duration,
+    shared: &web::Data<Shared>,
+) -> JoinHandle<()> {
+    let recovery = Recovery {
+        transport: Rc::new(AwcTransport::new(transport)),
+        gate: Arc::clone(&shared.bridge.gate),
+        endpoints: shared.bridge.endpoints.clone(),
+        patience,
+    };
+    let (missing, back) = (shared.clone(), shared.clone());
+    let is_missed = move || {
+        let tries = |seen: &Seen| matches!(seen.record.state(), CallState::Connecting | CallState::Fallback);
+        !missing.bridge.model_reached.load(Ordering::Relaxed) && !missing.registry.calls().iter().any(tries)
+    };
+    let found = move || {
+        tracing::info!("the model can be reached again");
+        back.bridge.model_reached.store(true, Ordering::Relaxed);
+    };
+    actix_rt::spawn(recovery.run(is_missed, found))
 }
 
 /// Who we are to the model.
