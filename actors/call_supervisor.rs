@@ -20,7 +20,7 @@ use crate::messages::{
     Admission, Admit, ChildStopped, ChildrenStarted, CloseLine, Drain, EndAll, EndCall, Farewell, Refusal, Role,
 };
 use crate::ports::{ModelTransport, ToolCaller, tell};
-use crate::registry::{AnnouncedCall, LiveCall, Registry};
+use crate::registry::{AnnouncedCall, LiveCall, Over, Registry};
 use crate::settings::BridgeSettings;
 use crate::spans::CallSpan;
 use crate::transcoder::TranscoderActor;
@@ -151,7 +151,7 @@ impl CallSupervisor {
         };
         let up = UpTranscoder::new(codec, format).map_err(no_transcoder)?;
         let down = DownTranscoder::new(format, codec).map_err(no_transcoder)?;
-        let AnnouncedCall { record, born, span, .. } =
+        let AnnouncedCall { record, born, span, placed, .. } =
             announced.unwrap_or_else(|| self.new_call(call_id, Duration::ZERO));
         record.update(|facts| {
             facts.link = Some(admit.link.to_owned());
@@ -167,7 +167,7 @@ impl CallSupervisor {
             let siblings = start_siblings(&call, &ctx.address(), (transport(), tools()), (up, down));
             VcStreamActor::new(call, codec, siblings)
         });
-        Ok(LiveCall { record, born, span, line, siblings: None, ending: None })
+        Ok(LiveCall { record, born, span, line, siblings: None, ending: None, placed })
     }
 
     /// The first reason stands; then the line is told. True for the first.
@@ -189,11 +189,12 @@ impl CallSupervisor {
             let planned = call.reason.is_planned() && !cut_off;
             hang_up = planned && !matches!(call.farewell, Farewell::Elsewhere { .. });
             // A caller whose transfer fails comes back, and is welcome.
-            if planned
-                && call.reason != EndReason::Transferred
-                && let Some(transaction) = live.record.update(|facts| facts.sma_transaction_id.clone())
-            {
-                self.registry.end_on_purpose(transaction, Instant::now());
+            if planned && call.reason != EndReason::Transferred {
+                let by = live.record.update(|facts| facts.sma_transaction_id.clone()).map(Over::Transaction);
+                // One that we placed may be here before the answer to that is.
+                if let Some(by) = by.or_else(|| live.placed.then(|| Over::Call(name.clone()))) {
+                    self.registry.end_on_purpose(by, Instant::now());
+                }
             }
         }
         if first || call.farewell == Farewell::Nothing {
@@ -329,7 +330,8 @@ impl Handler<Admit> for CallSupervisor {
 
     fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
         let transaction = admit.sma_transaction_id.as_deref();
-        if [transaction, Some(admit.call_id.as_str())].into_iter().flatten().any(|id| self.registry.is_over(id)) {
+        let of_transaction = transaction.map(|transaction| Over::Transaction(transaction.to_owned()));
+        if of_transaction.into_iter().chain([Over::Call(admit.call_id.clone())]).any(|by| self.registry.is_over(&by)) {
             return Err(Refusal::Over);
         }
         let call_id = self.registry.resolve(&admit.call_id, transaction);

@@ -29,6 +29,8 @@ pub struct LiveCall {
     pub(crate) siblings: Option<Siblings>,
     /// Set once: why it ends.
     pub(crate) ending: Option<EndReason>,
+    /// Whether we placed it.
+    pub(crate) placed: bool,
 }
 
 /// A call that was told of and has no media yet.
@@ -39,6 +41,8 @@ pub(crate) struct AnnouncedCall {
     pub(crate) span: CallSpan,
     /// Given up then.
     pub(crate) until: Instant,
+    /// Whether we placed it.
+    pub(crate) placed: bool,
 }
 
 struct EndedCall {
@@ -59,8 +63,8 @@ struct Calls {
     announced: HashMap<CallId, AnnouncedCall>,
     /// Other names of live calls: a socket may know a call by its transaction and call it something else.
     aliases: HashMap<CallId, CallId>,
-    /// Transactions that ended on purpose, calls that did before their transaction was known, and when.
-    over: HashMap<String, Instant>,
+    /// What ended on purpose, and when.
+    over: HashMap<Over, Instant>,
     ended: VecDeque<EndedCall>,
     /// How many ever came to be among them.
     remembered: u64,
@@ -69,6 +73,15 @@ struct Calls {
     totals: Totals,
     latencies: Latencies,
     started: u64,
+}
+
+/// What a caller who is to be hung up on may come by once more.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Over {
+    /// Of the SIP media application.
+    Transaction(String),
+    /// A call that we placed, by its own id: its transaction was not known yet.
+    Call(CallId),
 }
 
 /// A caller who is to be hung up on is not connected again within this time.
@@ -105,7 +118,7 @@ impl Registry {
         self.lock().started
     }
 
-    /// Ended calls by reason, since the service began.
+    /// Ended calls by reason, since the service began. Those whose media never came are not among them.
     #[must_use]
     pub fn ended_by_reason(&self) -> HashMap<&'static str, u64> {
         self.lock().by_reason.clone()
@@ -208,14 +221,14 @@ impl Registry {
         }
     }
 
-    /// The caller of this transaction, or of this call where its transaction is not known yet, is to be hung up on.
-    pub(crate) fn end_on_purpose(&self, id: String, now: Instant) {
-        self.lock().over.insert(id, now);
+    /// Whoever comes by this is to be hung up on.
+    pub(crate) fn end_on_purpose(&self, what: Over, now: Instant) {
+        self.lock().over.insert(what, now);
     }
 
-    /// Whether the caller of this transaction or call is to be hung up on.
-    pub(crate) fn is_over(&self, id: &str) -> bool {
-        self.lock().over.contains_key(id)
+    /// Whether whoever comes by this is to be hung up on.
+    pub(crate) fn is_over(&self, what: &Over) -> bool {
+        self.lock().over.contains_key(what)
     }
 
     pub(crate) fn announce(&self, call: AnnouncedCall) {

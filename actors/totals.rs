@@ -70,7 +70,7 @@ impl Totals {
         self.prompts += record.fallback.prompts();
         if let Some(rtp) = record.rtp.get() {
             self.rtp_received += rtp.received;
-            self.rtp_lost += rtp.lost;
+            self.rtp_lost += record.rtp.most_lost();
             self.rtp_late += rtp.late;
             self.concealed_ms += rtp.concealed_ms;
         }

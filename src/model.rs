@@ -8,6 +8,8 @@ mod auth;
 mod entra;
 mod meter;
 mod recovery;
+#[cfg(test)]
+mod recovery_tests;
 mod slot;
 mod socket;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod tls;
 mod transport;
 #[cfg(test)]
 mod transport_tests;
+mod trial;
 mod warm;
 #[cfg(test)]
 mod warm_tests;
@@ -28,4 +31,5 @@ pub use tls::TlsSetupError;
 pub(crate) use tls::client_config;
 pub(crate) use transport::Tuned;
 pub use transport::{AwcTransport, TransportSettings};
+pub(crate) use trial::try_session;
 pub use warm::{WarmSettings, WarmTransport};

@@ -189,7 +189,7 @@ async fn viewers_see_calls_begin_change_and_end() {
     loop {
         let counters = next(&mut viewer, "counters").await;
         let rows = counters["calls"].as_array().unwrap();
-        assert!(rows.iter().all(|row| row.as_array().unwrap().len() == 15), "{counters:#}");
+        assert!(rows.iter().all(|row| row.as_array().unwrap().len() == 16), "{counters:#}");
         if rows.iter().any(|row| row[0] == "c-1" && row[1] == 10 && row[5].as_u64() >= Some(10)) {
             assert_eq!(counters["totals"]["upFrames"], 10, "{counters:#}");
             break;

@@ -13,16 +13,16 @@ use trunkline_chime::event::{self, CallEvent};
 use super::{CallSupervisor, end_of, end_record, log_summary};
 use crate::call_control::Sma;
 use crate::messages::{Announce, CallNews, EndCall, Farewell, Placed};
-use crate::registry::AnnouncedCall;
+use crate::registry::{AnnouncedCall, Over};
 use crate::spans::CallSpan;
 
 /// After an event of a live call's end its media may take this long to end by itself.
 const ENDED_GRACE: Duration = Duration::from_secs(5);
 
 impl CallSupervisor {
-    fn announce(&self, call_id: CallId, facts: CallFacts, patience: Duration) {
+    fn announce(&self, call_id: CallId, facts: CallFacts, patience: Duration, placed: bool) {
         let is_in_a_trace = facts.trace.is_some();
-        let call = self.new_call(call_id, patience);
+        let call = AnnouncedCall { placed, ..self.new_call(call_id, patience) };
         call.record.update(|known| known.learn(facts));
         if is_in_a_trace {
             call.span.open(&call.record);
@@ -35,7 +35,7 @@ impl CallSupervisor {
         let record = Arc::new(CallRecord::new(call_id, (self.settings.unix_now_ms)()));
         let born = Instant::now();
         let span = CallSpan::new(self.settings.tracer.clone());
-        AnnouncedCall { record, born, span, until: born + patience }
+        AnnouncedCall { record, born, span, until: born + patience, placed: false }
     }
 
     /// The telephones of these calls were not answered, or their media went elsewhere. One that we placed is not to be
@@ -52,12 +52,11 @@ impl CallSupervisor {
     /// Has the SIP media application hang up, now or as soon as the telephone is answered. A call that is only being
     /// placed is hung up when its transaction is known, and never connected.
     fn hang_up(&self, call: &AnnouncedCall) {
-        let facts = call.record.facts();
-        match facts.sma_transaction_id {
+        match call.record.update(|facts| facts.sma_transaction_id.clone()) {
             Some(transaction) => self.hang_up_transaction(&call.record.id, transaction),
-            // One that an event told of is not ours, and another call may come by its id.
-            None if facts.transaction_id.is_some() => {}
-            None => self.registry.end_on_purpose(call.record.id.to_string(), Instant::now()),
+            None if call.placed => self.registry.end_on_purpose(Over::Call(call.record.id.clone()), Instant::now()),
+            // Another call may come by this id.
+            None => {}
         }
     }
 
@@ -65,7 +64,7 @@ impl CallSupervisor {
         if let Some(control) = self.settings.control.clone() {
             Sma::new(control, call_id.clone(), transaction.clone()).order(Command::HangUp { text: None });
         }
-        self.registry.end_on_purpose(transaction, Instant::now());
+        self.registry.end_on_purpose(Over::Transaction(transaction), Instant::now());
     }
 
     fn give_up(&self, call: &AnnouncedCall, reason: EndReason) {
@@ -103,7 +102,7 @@ impl CallSupervisor {
             Some(record) if is_of(&record, &transaction) => record.update(|known| known.learn(facts)),
             // Another call of that id is in the way: it is the one whose media is here.
             Some(_) => {}
-            None if is_new => self.announce(call_id, facts, self.settings.limits.no_media_timeout),
+            None if is_new => self.announce(call_id, facts, self.settings.limits.no_media_timeout, false),
             None => {}
         }
     }
@@ -161,7 +160,7 @@ impl Handler<Announce> for CallSupervisor {
     type Result = ();
 
     fn handle(&mut self, Announce { call_id, facts, patience }: Announce, _: &mut Self::Context) {
-        self.announce(call_id, facts, patience);
+        self.announce(call_id, facts, patience, true);
     }
 }
 
@@ -169,22 +168,24 @@ impl Handler<Placed> for CallSupervisor {
     type Result = ();
 
     fn handle(&mut self, Placed { call_id, transaction_id }: Placed, _: &mut Self::Context) {
-        let announced = self.registry.announced(&call_id);
-        let live = || self.registry.live_call(&call_id).map(|live| live.record);
-        let record = announced.as_ref().map(|call| Arc::clone(&call.record)).or_else(live);
-        match (transaction_id, record) {
-            (Some(id), Some(record)) => record.update(|facts| {
-                facts.sma_transaction_id.get_or_insert(id);
-            }),
-            // It was hung up meanwhile.
-            (Some(id), None) if self.registry.is_over(call_id.as_str()) => self.hang_up_transaction(&call_id, id),
-            (Some(_), None) => {}
+        let Some(transaction) = transaction_id else {
             // Nobody's telephone rang: it is as if it had never been asked for.
-            (None, _) => {
-                if let Some(call) = self.registry.take_announced(&call_id) {
-                    end_record(&call.record, &call.span, EndReason::Rejected, call.born.elapsed());
-                }
+            if let Some(call) = self.registry.take_announced(&call_id) {
+                end_record(&call.record, &call.span, EndReason::Rejected, call.born.elapsed());
             }
+            return;
+        };
+        // Hung up meanwhile, by an operator or, where its media was quicker than this answer, by anybody.
+        if self.registry.is_over(&Over::Call(call_id.clone())) {
+            self.hang_up_transaction(&call_id, transaction);
+            return;
+        }
+        let announced = self.registry.announced(&call_id).map(|call| call.record);
+        let record = announced.or_else(|| self.registry.live_call(&call_id).map(|live| live.record));
+        if let Some(record) = record {
+            record.update(|facts| {
+                facts.sma_transaction_id.get_or_insert(transaction);
+            });
         }
     }
 }

@@ -125,25 +125,29 @@ pub(super) fn transport_settings(realtime: &RealtimeSettings) -> Result<Arc<Tran
 /// Finds out that the model is back when no call does.
 pub(super) fn watch_for_recovery(
     transport: Arc<TransportSettings>,
-    patience: Duration,
+    limit: Duration,
     shared: &web::Data<Shared>,
 ) -> JoinHandle<()> {
     let recovery = Recovery {
         transport: Rc::new(AwcTransport::new(transport)),
         gate: Arc::clone(&shared.bridge.gate),
         endpoints: shared.bridge.endpoints.clone(),
-        patience,
+        profiles: shared.bridge.sessions.iter().flatten().map(|session| Arc::clone(&session.profile)).collect(),
+        timing: shared.bridge.timing,
+        limit,
     };
     let (missing, back) = (shared.clone(), shared.clone());
-    let is_missed = move || {
-        let tries = |seen: &Seen| matches!(seen.record.state(), CallState::Connecting | CallState::Fallback);
-        !missing.bridge.model_reached.load(Ordering::Relaxed) && !missing.registry.calls().iter().any(tries)
+    let missed = move || {
+        // These look for it by themselves.
+        let looks = |seen: &Seen| matches!(seen.record.state(), CallState::Connecting | CallState::Fallback);
+        let is_missed = !missing.bridge.model_reached.load(Ordering::Relaxed);
+        (is_missed && !missing.registry.calls().iter().any(looks)).then(|| missing.registry.totals().fallback_entered)
     };
     let found = move || {
-        tracing::info!("the model can be reached again");
+        tracing::info!("the model is back");
         back.bridge.model_reached.store(true, Ordering::Relaxed);
     };
-    actix_rt::spawn(recovery.run(is_missed, found))
+    actix_rt::spawn(recovery.run(missed, found))
 }
 
 /// Who we are to the model.

@@ -179,7 +179,7 @@ impl<Q: EventQueue + 'static, H: EventHandler + 'static> Consumer<Q, H> {
                 self.stats.count_poison(&poison);
                 self.poison.insert(message.id.clone());
                 // Its value is escaped and cut; the message's name finds the rest in the dead-letter queue.
-                tracing::warn!(%poison, message = %message.id, "a call event cannot be read; it is left to the dead-letter queue");
+                tracing::warn!(%poison, message_id = %message.id, "a call event cannot be read; it is left to the dead-letter queue");
                 return Fate::Leave;
             }
             readable => self.handler.apply(readable).await,

@@ -75,7 +75,7 @@ fn refusal(request: &ServiceRequest, shared: &Shared) -> Option<HttpResponse> {
 fn is_session(request: &ServiceRequest, shared: &Shared) -> bool {
     let headers = request.headers();
     let harmless = request.method().is_safe() && !headers.contains_key(UPGRADE);
-    (harmless || headers.contains_key(ORIGIN)) && session::admits(&shared.admin, headers, unix_now())
+    (harmless || headers.contains_key(ORIGIN)) && session::ends(&shared.admin, headers, unix_now()).is_some()
 }
 
 /// Whether a socket brings a token that was given out for listening to this call.

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use trunkline_actors::link::{LinkReceiver, Peer, link, link_to};
 use trunkline_actors::messages::{AddListener, Admit, Attach, Refusal};
-use trunkline_call::{CallFacts, CallId, MAX_FACT_BYTES};
+use trunkline_call::{CallFacts, CallId, LongFact};
 use trunkline_media::LineCodec;
 
 use super::{Refused, Shared, carrier, refuse, refuse_call, trace_of};
@@ -96,20 +96,15 @@ impl Query {
     }
 
     fn facts(self) -> Result<CallFacts, Refused> {
-        let mut facts = CallFacts {
+        let facts = CallFacts {
             sma_transaction_id: self.sma_transaction_id,
             from: self.from.map(number),
             to: self.to.map(number),
             route: self.route.map(number),
             ..CallFacts::default()
         };
-        match facts.take_out_long() {
-            Some(name) => {
-                let message = format!("{name} is over {MAX_FACT_BYTES} bytes");
-                Err(refuse(StatusCode::BAD_REQUEST, "bad_parameter", message))
-            }
-            None => Ok(facts),
-        }
+        let refused = |long: LongFact| refuse(StatusCode::BAD_REQUEST, "bad_parameter", long.to_string());
+        facts.check().map(|()| facts).map_err(refused)
     }
 }
 

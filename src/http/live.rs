@@ -8,6 +8,7 @@ mod board;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Handler, Message, StreamHandler};
 use actix_web::http::StatusCode;
@@ -16,8 +17,9 @@ use actix_web_actors::ws;
 use bytestring::ByteString;
 use trunkline_actors::ports::tell;
 
+use super::auth::unix_now;
 use super::openapi::{NotLetIn, Refusal};
-use super::{Shared, refuse};
+use super::{Shared, refuse, session};
 use board::Join;
 pub(crate) use board::{CloseAll, LiveBoard};
 
@@ -76,7 +78,10 @@ pub(crate) async fn live(
         let message = format!("{MAX_VIEWERS} operators are watching already");
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "at_capacity", message).into();
     };
-    let viewer = Viewer { board: board.get_ref().clone(), waiting: Arc::default(), _seat: seat };
+    let now = unix_now();
+    let session = session::ends(&shared.admin, request.headers(), now);
+    let left = session.map(|end| Duration::from_secs(end.saturating_sub(now)));
+    let viewer = Viewer { board: board.get_ref().clone(), waiting: Arc::default(), left, _seat: seat };
     let upgrade = ws::WsResponseBuilder::new(viewer, &request, body).frame_size(MAX_FRAME);
     upgrade.start().unwrap_or_else(|error| refuse(StatusCode::BAD_REQUEST, "not_a_websocket", error.to_string()).into())
 }
@@ -96,6 +101,8 @@ struct Viewer {
     board: Addr<LiveBoard>,
     /// Bytes that the board sent and that are not yet handled here.
     waiting: Arc<AtomicUsize>,
+    /// A browser watches as long as its session is good.
+    left: Option<Duration>,
     _seat: Seat,
 }
 
@@ -104,6 +111,12 @@ impl Actor for Viewer {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        if let Some(left) = self.left {
+            ctx.run_later(left, |_, ctx| {
+                ctx.close(Some(ws::CloseCode::Policy.into()));
+                ctx.stop();
+            });
+        }
         tell(&self.board, Join { to: ctx.address().recipient(), waiting: Arc::clone(&self.waiting) });
     }
 }

@@ -42,10 +42,7 @@ pub(crate) async fn change(body: web::Bytes) -> HttpResponse {
         Err(error) => return bad(format!("not an object with a text \"filter\": {error}")),
     };
     match telemetry::change_filter(&wanted.filter) {
-        Ok(()) => {
-            tracing::info!(filter = wanted.filter, "an operator changed what is logged");
-            show().await
-        }
+        Ok(()) => show().await,
         Err(error) => bad(format!("\"filter\": allowed: {error}")),
     }
 }

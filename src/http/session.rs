@@ -18,13 +18,13 @@ const SESSION_SECONDS: u64 = 12 * 60 * 60;
 /// What a session's token is signed for. No call's token is: `session` is no role of a socket.
 const SESSION: (&str, &str) = ("operators", "session");
 
-/// Whether the request comes from a browser that logged in. The cookie is `EXPIRY.HMAC`, keyed with the admin token: all
-/// instances with that token know it, and another token ends every session.
-pub(crate) fn admits(door: &Secured, headers: &HeaderMap, now: u64) -> bool {
+/// When the session of the browser that asks is over, in Unix seconds; `None` if it has not logged in. The cookie is
+/// `EXPIRY.HMAC`, keyed with the admin token: all instances with that token know it, and another token ends every session.
+pub(crate) fn ends(door: &Secured, headers: &HeaderMap, now: u64) -> Option<u64> {
     let cookies = headers.get_all(COOKIE).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
     let given = cookies.filter_map(|cookie| cookie.trim().split_once('='));
     let mut sessions = given.filter(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value);
-    sessions.any(|session| door.check_token(session, SESSION.0, SESSION.1, now).is_some())
+    sessions.find_map(|session| door.check_token(session, SESSION.0, SESSION.1, now)).map(|token| token.expiry)
 }
 
 /// The login's form.
@@ -103,7 +103,7 @@ mod tests {
             for cookie in cookies {
                 headers.append(COOKIE, HeaderValue::from_str(cookie).unwrap());
             }
-            admits(&door, &headers, now)
+            ends(&door, &headers, now) == Some(1_000)
         };
         let named = |value: &str| format!("{COOKIE_NAME}={value}");
         assert!(admitted(&[named(&session)], 1_000));
@@ -118,6 +118,6 @@ mod tests {
         let another = Secured::new(Some(&Secret::new("other")));
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, HeaderValue::from_str(&named(&session)).unwrap());
-        assert!(!admits(&another, &headers, 0), "another token ends every session");
+        assert!(ends(&another, &headers, 0).is_none(), "another token ends every session");
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use trunkline_actors::link::LinkControl;
 use trunkline_actors::messages::CallerEvent;
-use trunkline_call::{CallFacts, Direction, MAX_FACT_BYTES};
+use trunkline_call::{CallFacts, Direction};
 use trunkline_media::{FRAME_MS, LineCodec};
 
 use super::dialect::{self, Dialect, Heard, MAX_METADATA, Say, bad, single_key};
@@ -81,10 +81,10 @@ fn parse(text: &str) -> CallerEvent {
             if metadata.as_ref().is_some_and(|value| value.to_string().len() > MAX_METADATA) {
                 return bad("bad_message", format!("start.metadata is over {MAX_METADATA} bytes of JSON"), 0);
             }
-            let mut facts = CallFacts { from, to, direction, sma_transaction_id, metadata, ..CallFacts::default() };
-            match facts.take_out_long() {
-                Some(name) => bad("bad_message", format!("start.{name} is over {MAX_FACT_BYTES} bytes"), 0),
-                None => CallerEvent::Start(facts),
+            let facts = CallFacts { from, to, direction, sma_transaction_id, metadata, ..CallFacts::default() };
+            match facts.check() {
+                Err(long) => bad("bad_message", format!("start.{long}"), 0),
+                Ok(()) => CallerEvent::Start(facts),
             }
         }
         Ok(Message::Dtmf { digit }) => match single_key(&digit) {
@@ -104,6 +104,7 @@ fn parse(text: &str) -> CallerEvent {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use trunkline_call::MAX_FACT_BYTES;
 
     use super::*;
 

@@ -17,7 +17,7 @@ use bytestring::ByteString;
 use serde_json::{Map, Value};
 use trunkline_actors::link::{LinkControl, Peer, Transfers};
 use trunkline_actors::messages::CallerEvent;
-use trunkline_call::{CallFacts, CallId, MAX_FACT_BYTES};
+use trunkline_call::{CallFacts, CallId};
 use trunkline_media::LineCodec;
 
 use super::dialect::{self, Carrier, Dialect, Heard, MAX_METADATA, Opening, Say, Start, single_key};
@@ -109,6 +109,9 @@ impl Carrier for Twilio {
                 }
                 let token = text_of(parameters.remove("token"));
                 let facts = facts(&call_id, parameters);
+                if facts.check().is_err() {
+                    return refused(1008, "from, to, route or smaTransactionId is over 128 bytes");
+                }
                 let dialect = Self(Writer::new(stream_sid));
                 Opening::Start(Box::new(Start { call_id, codec: LineCodec::Pcmu, facts, token, dialect }))
             }
@@ -134,11 +137,7 @@ fn facts(call_id: &CallId, mut parameters: Map<String, Value>) -> CallFacts {
         }
         rest.as_object().is_some_and(|rest| !rest.is_empty()) && size <= MAX_METADATA
     });
-    let mut facts = CallFacts { from, to, route, sma_transaction_id, metadata, ..CallFacts::default() };
-    if let Some(name) = facts.take_out_long() {
-        tracing::debug!(call = %call_id, name, "a parameter is over {MAX_FACT_BYTES} bytes and is left out");
-    }
-    facts
+    CallFacts { from, to, route, sma_transaction_id, metadata, ..CallFacts::default() }
 }
 
 fn text_of(value: Option<Value>) -> Option<String> {

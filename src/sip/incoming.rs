@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trunkline_actors::link::{Peer, Transfers, link_to};
 use trunkline_actors::messages::{Admit, Attach, CallerEvent, CallerSays, Refusal};
-use trunkline_call::{CallFacts, CallId, Direction, MAX_FACT_BYTES, RouteKind, RouteTable, TraceContext};
+use trunkline_call::{CallFacts, CallId, Direction, RouteKind, RouteTable, TraceContext};
 use trunkline_chime::sma::headers;
 use trunkline_sip::leg::Leg;
 use trunkline_sip::sdp::{Agreed, Agreement, LocalMedia};
@@ -96,7 +96,7 @@ impl Invitation {
         let is_transaction = |user: &String| is_uuid(user);
         let number = |party: &Party| party.user.clone().filter(|user| !is_uuid(user));
         let metadata = header(headers::METADATA).and_then(|text| headers::decode_metadata(&text));
-        let mut facts = CallFacts {
+        let facts = CallFacts {
             sma_transaction_id: header(headers::TRANSACTION).or_else(|| request_user.clone().filter(is_transaction)),
             direction: Some(Direction::Inbound),
             from: header(headers::FROM).or_else(|| number(&invite.from)),
@@ -105,13 +105,10 @@ impl Invitation {
                 .or_else(|| request_user.filter(|user| !is_uuid(user))),
             route: header(headers::ROUTE),
             metadata: metadata.and_then(|json| serde_json::from_str(&json).ok()),
-            trace: header("traceparent")
-                .and_then(|parent| TraceContext::parse(&parent, header("tracestate").as_deref()).map(Box::new)),
+            trace: trace_of(invite),
             ..CallFacts::default()
         };
-        if let Some(name) = facts.take_out_long() {
-            tracing::debug!(name, "a text of an INVITE is over {MAX_FACT_BYTES} bytes and is left out");
-        }
+        facts.check().map_err(|long| Refused::new(400, "Bad Request", long.to_string()))?;
         let wanted = facts.route.as_deref().or(facts.to.as_deref());
         if routes.choose(wanted).is_none_or(|route| route.kind == RouteKind::Reject) {
             return Err(Refused::new(603, "Decline", "no route for this number, or one that rejects"));
@@ -120,9 +117,20 @@ impl Invitation {
     }
 }
 
+/// The trace that the call is part of, where the INVITE says so, once (W3C Trace Context).
+fn trace_of(invite: &Invite) -> Option<Box<TraceContext>> {
+    let mut parents = values_of(invite, "traceparent");
+    let parent = parents.next().filter(|_| parents.next().is_none())?;
+    let states: Vec<&str> = values_of(invite, "tracestate").collect();
+    TraceContext::parse(parent, Some(&states.join(","))).map(Box::new)
+}
+
+fn values_of<'a>(invite: &'a Invite, name: &'a str) -> impl Iterator<Item = &'a str> {
+    invite.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
 fn header_of(invite: &Invite, name: &str) -> Option<String> {
-    let of_name = |(known, value): &(String, String)| known.eq_ignore_ascii_case(name).then(|| value.clone());
-    invite.headers.iter().find_map(of_name).filter(|value| !value.is_empty())
+    values_of(invite, name).next().filter(|value| !value.is_empty()).map(str::to_owned)
 }
 
 /// What the call is called: the name that came along, or its Call-ID.
@@ -279,6 +287,14 @@ mod tests {
         assert_eq!(facts.route.as_deref(), Some("6001"));
         assert_eq!(facts.metadata, Some(serde_json::json!({"job": 7})));
         assert_eq!(facts.trace.unwrap().trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        let twice = [told[6], told[6]];
+        assert_eq!(Invitation::read(&invite("1", &twice), &routes()).unwrap().facts.trace, None);
+        let states = [told[6], ("tracestate", "a=1"), ("Tracestate", "b=2")];
+        let trace = Invitation::read(&invite("1", &states), &routes()).unwrap().facts.trace.unwrap();
+        assert_eq!(trace.state(), Some("a=1,b=2"));
+        let long = "6".repeat(129);
+        let refused = Invitation::read(&invite("1", &[("x-trunkline-route", &long)]), &routes()).err().unwrap();
+        assert_eq!((refused.status, refused.why.as_str()), (400, "route is over 128 bytes"));
         // Where a border controller has taken the headers away, the address still says it.
         let Invitation { facts, .. } = Invitation::read(&invite(TRANSACTION, &[]), &routes()).unwrap();
         assert_eq!(facts.sma_transaction_id.as_deref(), Some(TRANSACTION));

@@ -10,7 +10,8 @@ import stand
 SCENARIOS = pathlib.Path(__file__).with_name("scenarios")
 # What a call of scenarios/call.xml lasts, in seconds, and how much of it is speech.
 CALL_S, SPEECH_S = 10, 3.5
-# Those of one sipp: four for each of a hundred calls.
+# Those of one sipp: four for each of a hundred calls. Of more calls it offers ports beyond them, which matters to nobody if
+# nothing else runs.
 PORTS = 400
 
 

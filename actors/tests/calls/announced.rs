@@ -186,11 +186,21 @@ fn a_call_whose_media_is_here_before_the_answer_learns_its_transaction_and_one_t
         let caller = Caller::dial(&bench, "quick", Dial::to("6001")).await;
         bench.supervisor.send(Placed { call_id, transaction_id: Some("transaction-1".to_owned()) }).await.unwrap();
         assert_eq!(caller.record.facts().sma_transaction_id.as_deref(), Some("transaction-1"));
+        // Here the answer comes when the call is over already.
+        let call_id = announce(&bench, "quicker").await;
+        let _caller = Caller::dial(&bench, "quicker", Dial::to("6001")).await;
+        assert!(bench.supervisor.send(EndCall::now(call_id.clone(), EndReason::OperatorHangup)).await.unwrap());
+        bench.supervisor.send(Placed { call_id, transaction_id: Some("transaction-2".to_owned()) }).await.unwrap();
+        sleep(1).await;
+        assert_eq!(bench.control.updates()[0].transaction_id, "transaction-2");
+        assert_eq!(bench.control.commands(), ["hangup"]);
+        let again = bench.admit_with("bridged-again", LineCodec::Pcmu, Some("transaction-2".to_owned())).await;
+        assert_eq!(again.err(), Some(Refusal::Over));
         let call_id = announce(&bench, "refused").await;
         let record = bench.record("refused");
         bench.supervisor.send(Placed { call_id, transaction_id: None }).await.unwrap();
-        assert_eq!((record.state(), bench.registry.calls().len()), (CallState::Ended, 1));
-        assert!(bench.registry.ended_calls().is_empty(), "nobody's telephone rang");
+        assert_eq!(record.state(), CallState::Ended);
+        assert_eq!(bench.ended("refused"), None, "nobody's telephone rang");
     });
 }
 

@@ -29,7 +29,7 @@ pub use number::mask_number;
 pub use pace::{Backoff, ConnectGate};
 pub use record::{
     BridgeStats, BridgeView, CallDetail, CallFacts, CallRecord, CallState, CallView, Direction, DownView, DropPlace,
-    DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, LinePoint, MAX_FACT_BYTES,
+    DropsView, FallbackStats, FallbackView, HistogramsView, LatencyView, LegStats, LinePoint, LongFact, MAX_FACT_BYTES,
     MAX_NOTE_BYTES, MAX_TIMELINE_ENTRIES, ModelStats, ModelStatus, ModelView, QuantilesView, RtpReading, RtpStats,
     RtpView, SeriesView, TimelineEntry, UpView, millis,
 };

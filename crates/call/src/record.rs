@@ -24,11 +24,23 @@ pub use view::{
 
 /// Most entries of a call's timeline.
 pub const MAX_TIMELINE_ENTRIES: usize = 500;
+/// The last places are kept for what decides a call: a long one is full of turns, and is asked why it ended.
+const KEPT_PLACES: usize = 100;
+const DECISIVE: [&str; 6] = ["fallback", "session", "link", "renewal", "transfer", "end"];
 
 /// Longest text of a timeline entry, in bytes; a longer one is cut.
 pub const MAX_NOTE_BYTES: usize = 512;
+
 /// A number, a route or a transaction that the connecting side tells is at most so long.
 pub const MAX_FACT_BYTES: usize = 128;
+
+/// Something told of a call is longer than can be in earnest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} is over {MAX_FACT_BYTES} bytes")]
+pub struct LongFact {
+    /// What, as the contract spells it.
+    pub name: &'static str,
+}
 
 /// Where a call stands, as in CALL's `state`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -133,19 +145,20 @@ impl CallFacts {
         fill(&mut self.metadata, other.metadata);
     }
 
-    /// Takes out numbers, route and SMA transaction that are over [`MAX_FACT_BYTES`]: none is in earnest, and what is kept
-    /// of a call has a limit. The name of the first, as the contract spells it.
-    pub fn take_out_long(&mut self) -> Option<&'static str> {
+    /// What is kept of a call has a limit.
+    ///
+    /// # Errors
+    /// [`LongFact`] for a number, route or SMA transaction of over [`MAX_FACT_BYTES`].
+    pub fn check(&self) -> Result<(), LongFact> {
         let told = [
-            ("from", &mut self.from),
-            ("to", &mut self.to),
-            ("route", &mut self.route),
-            ("smaTransactionId", &mut self.sma_transaction_id),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("route", &self.route),
+            ("smaTransactionId", &self.sma_transaction_id),
         ];
-        let long =
-            told.into_iter().filter_map(|(name, text)| text.take_if(|text| text.len() > MAX_FACT_BYTES).map(|_| name));
-        // All of them, not the first only.
-        long.fold(None, |first, name| first.or(Some(name)))
+        let is_long = |text: &String| text.len() > MAX_FACT_BYTES;
+        let long = told.into_iter().find(|(_, text)| text.as_ref().is_some_and(is_long));
+        long.map_or(Ok(()), |(name, _)| Err(LongFact { name }))
     }
 
     /// The trace that the call is part of; one of its own begins now where nobody brought one.
@@ -279,7 +292,8 @@ impl CallRecord {
     }
 
     /// Adds to the timeline, `at_ms` after the call's start. The text must hold no secret. Once the timeline is full
-    /// the newest are left out and counted: how a call began explains more than how its noise went on.
+    /// the newest are left out and counted: how a call began explains more than how its noise went on. The last places
+    /// are for outages, sessions, links and the end.
     pub fn note(&self, at_ms: u64, kind: &'static str, text: String) {
         self.add_entry(TimelineEntry { at_ms, kind, text, ms: None });
     }
@@ -295,8 +309,10 @@ impl CallRecord {
             text.truncate(text.floor_char_boundary(MAX_NOTE_BYTES - '…'.len_utf8()));
             text.push('…');
         }
+        let places =
+            if DECISIVE.contains(&entry.kind) { MAX_TIMELINE_ENTRIES } else { MAX_TIMELINE_ENTRIES - KEPT_PLACES };
         let mut cold = self.cold();
-        if cold.timeline.len() < MAX_TIMELINE_ENTRIES {
+        if cold.timeline.len() < places {
             cold.timeline.push(entry);
         } else {
             cold.timeline_dropped += 1;

@@ -32,7 +32,9 @@ impl TraceContext {
         let parent_id = u64::try_from(hex(parent_id, 16)?).ok().filter(|id| *id != 0)?;
         let flags = u8::try_from(hex(flags, 2)?).ok()?;
         let is_good = |state: &&str| {
-            !state.is_empty() && state.len() <= MAX_STATE && state.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+            !state.is_empty()
+                && state.len() <= MAX_STATE
+                && state.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte))
         };
         let state = tracestate.map(str::trim).filter(is_good).map(str::to_owned);
         Some(Self { trace_id, parent_id, flags, state })

@@ -92,15 +92,20 @@ fn a_call_is_known_by_each_of_its_ids() {
 #[test]
 fn the_timeline_is_bounded_and_counts_what_is_left_out() {
     let record = record();
-    for at in 0..(MAX_TIMELINE_ENTRIES as u64 + 20) {
+    for at in 0..420 {
         record.note(at, "barge_in", format!("item {at}"));
+    }
+    // Why a long call ended is told all the same.
+    for at in 420..MAX_TIMELINE_ENTRIES as u64 + 40 {
+        record.note(at, "session", format!("lost {at}"));
     }
     let json = serde_json::to_value(record.detail(ms(0), false)).unwrap();
     let timeline = json["timeline"].as_array().unwrap();
     assert_eq!(timeline.len(), MAX_TIMELINE_ENTRIES);
     assert_eq!(timeline[0], json!({"atMs": 0, "kind": "barge_in", "text": "item 0"}));
-    assert_eq!(timeline[MAX_TIMELINE_ENTRIES - 1]["atMs"], MAX_TIMELINE_ENTRIES as u64 - 1);
-    assert_eq!(json["timelineDropped"], 20);
+    assert_eq!((&timeline[399]["atMs"], &timeline[400]["atMs"]), (&json!(399), &json!(420)));
+    assert_eq!(timeline[MAX_TIMELINE_ENTRIES - 1], json!({"atMs": 519, "kind": "session", "text": "lost 519"}));
+    assert_eq!(json["timelineDropped"], 40);
 }
 
 #[test]

@@ -258,6 +258,7 @@ fn odd_times_do_not_panic() {
 #[test]
 fn a_round_trip_is_null_only_while_no_report_gave_one() {
     let record = record();
+    record.rtp.set(&RtpReading { received: 2, lost: 3, ..RtpReading::default() });
     let mut reading = RtpReading { received: 1, ..RtpReading::default() };
     for (trip, shown) in
         [(None, None), (Some(Duration::ZERO), Some(0.0)), (Some(Duration::from_micros(1_500)), Some(1.5))]
@@ -266,4 +267,6 @@ fn a_round_trip_is_null_only_while_no_report_gave_one() {
         record.rtp.set(&reading);
         assert_eq!(record.view(ms(0), false).rtp.unwrap().round_trip_ms, shown);
     }
+    // What came late after all is lost no more, but a sum over all calls must not go back.
+    assert_eq!((record.rtp.get().unwrap().lost, record.rtp.most_lost()), (0, 3));
 }

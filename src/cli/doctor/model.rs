@@ -1,21 +1,14 @@
 //! The speech model: can it be reached, does it take our key and our sessions?
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::Uri;
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::time::{Instant, timeout_at};
-use trunkline_actors::ports::{ConnectError, Incoming, ModelSocket, ModelTransport, Outgoing, SocketError};
-use trunkline_realtime::{Effect, Loss, Session, SessionProfile};
+use trunkline_realtime::{Loss, SessionProfile};
 
 use super::Report;
 use super::finding::Finding;
-use crate::model::{AwcTransport, TransportSettings};
+use crate::model::{AwcTransport, TransportSettings, try_session};
 use crate::settings::{ModelAuth, RealtimeSettings, RouteKind, Settings};
-
-/// How long the closing handshake may take.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The session of each model route, by the route's name.
 pub(super) fn profiles(settings: &Settings) -> Vec<(String, SessionProfile)> {
@@ -46,7 +39,8 @@ pub(super) async fn check(settings: &Settings, report: &mut Report) {
     for (place, url) in realtime.urls.iter().enumerate() {
         let wanted = if place == 0 { profiles.len() } else { 1 };
         for (route, profile) in profiles.iter().take(wanted) {
-            let done = set_up(&transport, url, Arc::new(profile.clone()), realtime).await;
+            let profile = Arc::new(profile.clone());
+            let done = try_session(&transport, url, profile, realtime.timing(), realtime.connect_timeout).await;
             report.take([judged(url, route, done, realtime)]);
         }
     }
@@ -56,59 +50,6 @@ fn transport(realtime: &RealtimeSettings) -> Result<AwcTransport, String> {
     let auth = crate::app::model_auth(realtime).map_err(|error| error.to_string())?;
     let settings = TransportSettings::new(auth, None, realtime.connect_timeout).map_err(|error| error.to_string())?;
     Ok(AwcTransport::new(Arc::new(settings)))
-}
-
-/// Connects and waits for `session.created` and `session.updated`; gives the session's name.
-async fn set_up(
-    transport: &impl ModelTransport,
-    url: &str,
-    profile: Arc<SessionProfile>,
-    realtime: &RealtimeSettings,
-) -> Result<String, Loss> {
-    let began = Instant::now();
-    let deadline = began + realtime.connect_timeout;
-    let session = Session::new(profile, realtime.timing(), began.into_std());
-    let connecting = timeout_at(deadline, transport.connect(url)).await.map_err(|_| Loss::ConnectTimeout)?;
-    let mut socket = connecting.map_err(|error| match error {
-        ConnectError::Refused { status } => Loss::Refused { status },
-        ConnectError::Unreachable { what } => Loss::Unreachable { what },
-    })?;
-    let done = timeout_at(deadline, greet(&mut socket, session)).await.unwrap_or(Err(Loss::ConnectTimeout));
-    let goodbye = async {
-        let _gone = socket.outgoing.send(Outgoing::Close { code: 1000 }).await;
-        socket.outgoing.close().await
-    };
-    let _late = tokio::time::timeout(GOODBYE, goodbye).await;
-    done
-}
-
-async fn greet(socket: &mut ModelSocket, mut session: Session) -> Result<String, Loss> {
-    let broken = |error: SocketError| Loss::Closed { code: None, reason: error.0 };
-    while let Some(incoming) = socket.incoming.next().await {
-        let now = Instant::now().into_std();
-        let mut effects = Vec::new();
-        match incoming {
-            Incoming::Text(text) => session.on_text(now, unix_now_ms(), &text, &mut effects),
-            Incoming::Ping(payload) => socket.outgoing.send(Outgoing::Pong(payload)).await.map_err(broken)?,
-            Incoming::Pong => {}
-            Incoming::Undecodable => session.on_unreadable(now, "binary or too large", &mut effects),
-            Incoming::Closed { code, reason } => return Err(session.on_closed(code, &reason)),
-        }
-        for effect in effects {
-            match effect {
-                Effect::Send(text) => socket.outgoing.send(Outgoing::Text(text.into())).await.map_err(broken)?,
-                Effect::Configured { session_id, .. } => return Ok(session_id),
-                Effect::Dead(loss) => return Err(loss),
-                _ => {}
-            }
-        }
-    }
-    Err(session.on_closed(None, "the connection ended"))
-}
-
-fn unix_now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn judged(url: &str, route: &str, done: Result<String, Loss>, realtime: &RealtimeSettings) -> Finding {

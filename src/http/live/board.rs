@@ -198,9 +198,10 @@ struct Counters {
 }
 
 /// One call's counters: its id; `up` frames, fps, dropped, queuedMs; `down` frames, fps, dropped, queuedMs, underruns;
-/// responses, interruptions, the latest response's latency in ms; prompts; the model's state.
+/// responses, interruptions, the latest response's latency in ms; prompts; the model's state; the 95th percentile of the
+/// responses' latencies in ms.
 #[derive(Clone, PartialEq, Serialize)]
-struct Row(CallId, u64, f64, u64, u64, u64, f64, u64, u64, u64, u64, u64, Option<f64>, u64, ModelStatus);
+struct Row(CallId, u64, f64, u64, u64, u64, f64, u64, u64, u64, u64, u64, Option<f64>, u64, ModelStatus, Option<f64>);
 
 impl Row {
     fn of(record: &CallRecord) -> Self {
@@ -221,6 +222,7 @@ impl Row {
             model.last_latency().map(millis),
             record.fallback.prompts(),
             model.state(),
+            model.response_latency.quantile(0.95).map(millis),
         )
     }
 }

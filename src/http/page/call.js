@@ -44,6 +44,12 @@ export function openCall(view, id) {
     on('counters', refresh),
     on('snapshot', refresh),
     on('changed', (other) => isOurs(other) && refresh()),
+    on('started', (other) => {
+      if (!isOurs(other)) return;
+      // Its id came back.
+      call = null;
+      refresh();
+    }),
     on('ended', (other) => isOurs(other) && refresh()),
     watchNumbers(() => call && page.show(call)),
     numbersButton(
@@ -97,6 +103,13 @@ function build(id) {
   );
   let shown = null;
   hangUp.addEventListener('click', () => hangUpCall(shown));
+  // Until there is a call to act on.
+  const offer = (isLive) => {
+    hangUp.hidden = !isLive;
+    ear.element.hidden = !isLive;
+    if (!isLive) ear.stop();
+  };
+  offer(false);
   heading.textContent = id;
 
   return {
@@ -112,14 +125,13 @@ function build(id) {
       setText(state, STATES[call.state] ?? call.state);
       setData(element, 'state', call.state);
       setData(element, 'model', call.model.state);
-      hangUp.hidden = isOver;
-      ear.element.hidden = isOver;
+      offer(!isOver);
       ear.allow(!['announced', 'ended'].includes(call.state));
-      if (isOver) ear.stop();
       for (const section of sections) section.show(call);
     },
     fail(error) {
       failure.hidden = false;
+      if (error.status === 404) offer(false);
       setData(failure, 'kind', 'error');
       setText(
         failure,

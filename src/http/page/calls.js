@@ -45,6 +45,8 @@ const SORTS = {
  * @type {Map<string, {element: HTMLElement, show: (call: Call) => void, call: Call, isSeen: boolean}>}
  */
 const rows = new Map();
+/** Of calls that are over, until they go. Their ids may be those of new calls. */
+const leaving = new Set();
 /** By element. */
 const rowOf = new WeakMap();
 /** Rows to draw with the next frame. */
@@ -94,28 +96,59 @@ function make(call) {
   rowOf.set(row.element, row);
   rows.set(call.callId, row);
   draw(row);
+  sift(row, wanted());
+  body.prepend(row.element);
   sight.observe(row.element);
 }
 
+const allRows = () => [...rows.values(), ...leaving];
+
+/** The call of a row is over: it stays for a while. */
+function leave(row, call) {
+  rows.delete(call.callId);
+  leaving.add(row);
+  row.call = call;
+  draw(row);
+  setTimeout(remove, LINGER_MS, row);
+  showCount();
+}
+
+/** The row of a call that ended while nobody told us. */
+function discard(row) {
+  rows.delete(row.call.callId);
+  remove(row);
+}
+
 function remove(row) {
-  if (rows.get(row.call.callId) === row) rows.delete(row.call.callId);
+  leaving.delete(row);
   sight.unobserve(row.element);
   stale.delete(row);
   row.element.remove();
   showCount();
 }
 
+/** What the filter asks for. */
+const wanted = () => filter.value.trim().toLowerCase();
+
+/** Hides a row that the filter does not mean. */
+function sift(row, words) {
+  row.element.hidden = words !== '' && !wordsOf(row.call).includes(words);
+}
+
 /** Brings the rows into order, and hides what the filter does not mean. Moves only what is out of place. */
 function arrange() {
   sortedAt = performance.now();
-  const words = filter.value.trim().toLowerCase();
-  const sorted = [...rows.values()].sort((a, b) => SORTS[sort.value](a.call, b.call));
+  const words = wanted();
+  const focused = body.contains(document.activeElement) ? document.activeElement : null;
+  const sorted = allRows().sort((a, b) => SORTS[sort.value](a.call, b.call));
   let next = body.firstElementChild;
   for (const row of sorted) {
-    row.element.hidden = words !== '' && !wordsOf(row.call).includes(words);
+    sift(row, words);
     if (row.element === next) next = next.nextElementSibling;
     else body.insertBefore(row.element, next);
   }
+  // What is moved loses it.
+  if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   showCount();
 }
 
@@ -124,12 +157,11 @@ const wordsOf = (call) =>
 
 /** Says how many there are, and how many of them are shown. */
 function showCount() {
-  const hidden = filter.value.trim() ? [...rows.values()].filter((row) => row.element.hidden).length : 0;
-  const all = board.calls.size;
-  const over = rows.size - all;
-  const shown = hidden > 0 ? `${count(rows.size - hidden)} of ${many(all, 'call')}` : many(all, 'call');
-  setText(summary, over > 0 ? `${shown}, ${count(over)} just ended` : shown);
-  empty.hidden = rows.size > hidden;
+  const isHidden = (row) => row.element.hidden;
+  const hidden = wanted() ? [...rows.values()].filter(isHidden).length : 0;
+  const shown = hidden > 0 ? `${count(rows.size - hidden)} of ${many(rows.size, 'call')}` : many(rows.size, 'call');
+  setText(summary, leaving.size > 0 ? `${shown}, ${count(leaving.size)} just ended` : shown);
+  empty.hidden = allRows().some((row) => !isHidden(row));
   setText(
     empty,
     rows.size > 0 ? 'No call matches the filter.' : 'Nobody is on the line. A call appears here by itself.',
@@ -161,34 +193,38 @@ export function setUpCalls() {
   const failed = (error) => toast(`Numbers cannot be shown: ${error.message}`, true);
   numbersButton($('.reveal', view), () => '/admin/calls', failed);
   watchNumbers(() => {
-    rows.forEach(redraw);
+    allRows().forEach(redraw);
     arrange();
   });
 
   on('snapshot', () => {
-    for (const row of [...rows.values()]) if (!board.calls.has(row.call.callId)) remove(row);
+    for (const row of [...rows.values()]) if (!board.calls.has(row.call.callId)) discard(row);
     for (const call of board.calls.values()) update(call);
     arrange();
   });
   on('started', (call) => {
     update(call);
-    arrange();
+    // In another order it has its place with the next look that moves nothing away under the pointer.
+    if (sort.value === 'newest') arrange();
+    else showCount();
     const who = parties(call);
-    announce(who ? `A call started: ${who}.` : 'A call started.');
+    tell('started', who ? `A call started: ${who}.` : 'A call started.');
   });
-  on('changed', update);
-  on('ended', (call) => {
-    announce(`A call ended: ${ending(call.endReason).sentence}.`);
-    const row = rows.get(call.callId);
-    if (!row) return;
-    row.call = call;
-    draw(row);
-    setTimeout(remove, LINGER_MS, row);
+  on('changed', (call) => {
+    update(call);
+    const words = wanted();
+    if (words === '') return;
+    sift(rows.get(call.callId), words);
     showCount();
+  });
+  on('ended', (call) => {
+    tell('ended', `A call ended: ${ending(call.endReason).sentence}.`);
+    const row = rows.get(call.callId);
+    if (row) leave(row, call);
   });
   on('counters', () => {
     // All that are seen, not only those that moved: durations do.
-    for (const row of rows.values()) if (row.isSeen) redraw(row);
+    for (const row of allRows()) if (row.isSeen) redraw(row);
     // Not while somebody points at a row, or it moves away.
     const isIdle = !body.matches(':hover, :focus-within');
     if (sort.value !== 'newest' && isIdle && performance.now() - sortedAt > SORT_EVERY_MS) arrange();
@@ -203,4 +239,9 @@ function update(call) {
   }
   row.call = call;
   redraw(row);
+}
+
+/** Has it read out to whoever looks at the calls. */
+function tell(kind, sentence) {
+  if (document.body.dataset.view === 'calls') announce(sentence, kind);
 }

@@ -86,17 +86,27 @@ const REST_MS = 5_000;
 let waiting = [];
 let resting = false;
 
-/** Has screen readers say something, at most every few seconds: what comes meanwhile is said together. */
-export function announce(sentence) {
-  waiting.push(sentence);
+/**
+ * Has screen readers say something, at most every few seconds: what comes meanwhile is said together, and of many things
+ * only how many of each `kind` there were.
+ */
+export function announce(sentence, kind = null) {
+  waiting.push({ sentence, kind });
   if (!resting) speak();
 }
 
 function speak() {
   resting = waiting.length > 0;
   if (!resting) return;
-  const few = waiting.slice(0, 3).join(' ');
-  setText($('#announcer'), waiting.length > 3 ? `${few} And ${waiting.length - 3} more.` : few);
+  setText($('#announcer'), summed(waiting).join(' '));
   waiting = [];
   setTimeout(speak, REST_MS);
+}
+
+/** A few sentences as they are; of more the calls are counted. */
+function summed(said) {
+  if (said.length <= 3) return said.map(({ sentence }) => sentence);
+  const own = said.filter(({ kind }) => kind === null).map(({ sentence }) => sentence);
+  const kinds = Object.entries(Object.groupBy(said.filter(({ kind }) => kind !== null), ({ kind }) => kind));
+  return [...own, ...kinds.map(([kind, all]) => `Calls ${kind}: ${all.length}.`)];
 }

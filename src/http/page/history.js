@@ -8,6 +8,8 @@ import { drops, makeRow, searchText, showHead, way } from './rows.js';
 import { count, ending, latency, length, many, time } from './words.js';
 
 const PAGE = 50;
+/** What a view that stays open for days keeps; the service remembers no more (`calls.history_max`). */
+const MOST = 1_000;
 
 const COLUMNS = [
   ['when', 'Ended', (call) => time(new Date(Date.parse(call.startedAt) + call.durationMs))],
@@ -23,28 +25,39 @@ const COLUMNS = [
 
 /** @type {{call: object, element: HTMLElement, draw: () => void}[]} newest first */
 let rows = [];
+/** By `key`: an id may come back. */
 const known = new Set();
+const key = (call) => `${call.callId} ${call.startedAt}`;
 let body, filter, more, summary, empty;
 let isOpen = false;
 let isLoading = false;
 let atEnd = false;
+/** Counts how often the view was filled afresh: what was asked before is of no use after. */
+let filling = 0;
 
 function make(call) {
   const { element, draw } = makeRow(COLUMNS, call);
   if (ending(call.endReason).fault) setData(element, 'fault', 'yes');
   draw(call);
-  known.add(call.callId);
+  known.add(key(call));
   return { call, element, draw: () => draw(call) };
 }
 
+const wanted = () => filter.value.trim().toLowerCase();
+
+function isMeant({ call }, words) {
+  return words === '' || searchText(call, call.endReason, ending(call.endReason).short).includes(words);
+}
+
 function sift() {
-  const words = filter.value.trim().toLowerCase();
-  let shown = 0;
-  for (const { call, element } of rows) {
-    const text = searchText(call, call.endReason, ending(call.endReason).short);
-    element.hidden = words !== '' && !text.includes(words);
-    shown += element.hidden ? 0 : 1;
-  }
+  const words = wanted();
+  for (const row of rows) row.element.hidden = !isMeant(row, words);
+  showCount();
+}
+
+function showCount() {
+  const words = wanted();
+  const shown = words ? rows.filter(({ element }) => !element.hidden).length : rows.length;
   setText(
     summary,
     words ? `${count(shown)} of ${many(rows.length, 'call')}` : `${many(rows.length, 'call')}${atEnd ? '' : ' so far'}`,
@@ -61,42 +74,52 @@ async function loadMore() {
   if (isLoading || atEnd) return;
   isLoading = true;
   more.disabled = true;
+  const own = filling;
   try {
     const { calls } = await api(`/admin/calls?state=ended&limit=${PAGE}&offset=${rows.length}`);
-    const fresh = calls.filter((call) => !known.has(call.callId)).map(make);
+    if (own !== filling) return;
+    const fresh = calls.filter((call) => !known.has(key(call))).map(make);
     rows.push(...fresh);
     body.append(...fresh.map((row) => row.element));
     atEnd = calls.length < PAGE;
   } catch (error) {
-    toast(`The history cannot be shown: ${error.message}`, true);
+    if (own === filling) toast(`The history cannot be shown: ${error.message}`, true);
   } finally {
-    isLoading = false;
-    more.disabled = false;
-    sift();
+    if (own === filling) {
+      isLoading = false;
+      more.disabled = false;
+      sift();
+    }
   }
 }
 
 /** A filter looks at all that is remembered. */
 async function loadAll() {
   let before = -1;
-  while (filter.value.trim() && !atEnd && !isLoading && rows.length > before) {
+  while (wanted() && !atEnd && !isLoading && rows.length > before) {
     before = rows.length;
     await loadMore();
   }
 }
 
 function reset() {
+  filling += 1;
+  isLoading = false;
   rows = [];
   known.clear();
   body.replaceChildren();
   atEnd = false;
 }
 
+function fill() {
+  reset();
+  loadMore().then(loadAll);
+}
+
 /** Shows the history as it is now. */
 export function openHistory() {
   isOpen = true;
-  reset();
-  loadMore().then(loadAll);
+  fill();
   return {
     close: () => {
       isOpen = false;
@@ -124,24 +147,20 @@ export function setUpHistory() {
     rows.forEach((row) => row.draw());
     sift();
   });
-  on('ended', (call) => {
-    if (isOpen && prepend(call)) sift();
-  });
-  on('snapshot', catchUp);
+  on('ended', (call) => isOpen && prepend(call));
+  // What ended while nobody told us is not known: all is asked for again, unless the view is being filled.
+  on('snapshot', () => isOpen && !isLoading && fill());
 }
 
 function prepend(call) {
-  if (known.has(call.callId)) return false;
+  if (known.has(key(call))) return;
   const row = make(call);
+  row.element.hidden = !isMeant(row, wanted());
   rows.unshift(row);
   body.prepend(row.element);
-  return true;
-}
-
-/** Takes in what ended while nobody told us. */
-async function catchUp() {
-  if (!isOpen || isLoading) return;
-  const { calls } = await api(`/admin/calls?state=ended&limit=${PAGE}`).catch(() => ({ calls: [] }));
-  calls.reverse().forEach(prepend);
-  sift();
+  for (const old of rows.splice(MOST)) {
+    known.delete(key(old.call));
+    old.element.remove();
+  }
+  showCount();
 }

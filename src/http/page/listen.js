@@ -40,15 +40,18 @@ export function listener(callId) {
   async function listen() {
     start.disabled = true;
     say('Connecting …');
+    let own = null;
     try {
       // Before anything is awaited: browsers let a click start sound, and only a click.
-      audio = newContext();
+      own = newContext();
+      audio = own;
       const { path } = await api(callPath(callId, '/listen-token'), { method: 'POST' });
-      await audio.audioWorklet.addModule('/assets/listen-worklet.js');
-      await audio.resume();
-      open(path, play(audio));
+      await own.audioWorklet.addModule('/assets/listen-worklet.js');
+      await own.resume();
+      if (audio === own) open(path, play(own));
     } catch (error) {
-      stop(`Cannot listen: ${error.message}`, 'error');
+      // Stopped meanwhile: nobody wants to hear of it.
+      if (audio === own) stop(`Cannot listen: ${error.message}`, 'error');
     }
   }
 

@@ -27,6 +27,8 @@ export const board = {
   heardAt: null,
 };
 
+/** `board.heardAt`, as `performance.now()` is. */
+let heardAt = 0;
 const listeners = new Map();
 
 /**
@@ -45,8 +47,10 @@ function tell(kind, what) {
 
 /** How long a call lasts by now, in ms. */
 export function durationOf(call) {
-  if (call.state === 'ended' || board.link !== 'open') return call.durationMs;
-  return call.durationMs + performance.now() - call.seenAt;
+  if (call.state === 'ended') return call.durationMs;
+  // Without a connection it is as long as it was when something was heard last.
+  const now = board.link === 'open' ? performance.now() : Math.max(call.seenAt, heardAt);
+  return call.durationMs + now - call.seenAt;
 }
 
 function take(call) {
@@ -61,7 +65,9 @@ function takeRow([callId, ...numbers]) {
   const { up, down, model, fallback } = call;
   [up.frames, up.fps, up.dropped, up.queuedMs] = numbers;
   [down.frames, down.fps, down.dropped, down.queuedMs, down.underruns] = numbers.slice(4);
-  [model.responses, model.interruptions, model.responseLatencyMs.last, fallback.prompts, model.state] = numbers.slice(9);
+  const latencies = model.responseLatencyMs;
+  [model.responses, model.interruptions, latencies.last, fallback.prompts, model.state, latencies.p95] =
+    numbers.slice(9);
   return call;
 }
 
@@ -107,7 +113,8 @@ export function connect() {
     socket = null;
     clearTimeout(silence);
     own.close();
-    setLink('lost', trouble);
+    // One that was not let in is told why by `findTrouble`; until then the reason is what it was.
+    setLink('lost', trouble ?? (opened ? null : board.trouble));
     const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** attempts) * (0.75 + Math.random() / 2);
     attempts += 1;
     retry = setTimeout(connect, wait);
@@ -122,6 +129,7 @@ export function connect() {
     listen();
     const message = JSON.parse(data);
     board.heardAt = new Date();
+    heardAt = performance.now();
     takers[message.type]?.(message);
     if (message.type === 'snapshot' && board.link !== 'open') {
       opened = true;
@@ -138,7 +146,8 @@ async function findTrouble() {
   try {
     await api('/admin/live');
   } catch (error) {
-    if (error.code === 'at_capacity' && board.link !== 'open') setLink(board.link, error.message);
+    if (board.link === 'open' || error.code === 'unreachable') return;
+    setLink(board.link, error.code === 'at_capacity' ? error.message : null);
   }
 }
 

@@ -56,6 +56,11 @@ setUpCalls();
 setUpHistory();
 setUpPlacing();
 addEventListener('hashchange', go);
+// By itself it would be an address, and another view.
+$('.skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  $('#main').focus();
+});
 go();
 connect();
 for (const element of document.querySelectorAll('.session')) element.hidden = document.body.dataset.session !== 'yes';

@@ -1,7 +1,7 @@
 // A call in a few sentences, for somebody who was not there.
 
 import { answers, awayFor, outages } from './talk.js';
-import { ending, latency, length, many, times } from './words.js';
+import { clock, ending, latency, length, many, times } from './words.js';
 
 /** Longer than people wait for an answer before they ask whether somebody is there. */
 const SLOW_MS = 2_000;
@@ -27,10 +27,14 @@ export function summarize(call) {
   const last = (kind, start = '') =>
     timeline.findLast((entry) => entry.kind === kind && entry.text.startsWith(start))?.text;
 
-  const away = outages(timeline, call.durationMs);
+  const away = outages(call);
   if (away.length > 0) {
     const prompts = fallback.prompts > 0 ? `; the caller heard ${many(fallback.prompts, 'keep-alive prompt')}` : '';
     note(`The model was away ${times(away.length)}, for ${length(awayFor(away))} in all${prompts}.`, true);
+  }
+  if (call.timelineDropped > 0) {
+    const until = timeline.findLast(({ kind }) => kind === 'answer' || kind === 'speech')?.atMs ?? 0;
+    note(`It is too long for its timeline: words and answers are told until ${clock(until)}.`);
   }
   const unheard = call.series.upQueuedMs?.at(-1) ?? 0;
   if (isOver && unheard >= UNHEARD_MS) note(`At least ${length(unheard)} of the caller’s audio reached no model.`, true);

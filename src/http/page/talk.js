@@ -23,7 +23,10 @@ export function conversation(timeline) {
     turns.push(turn);
     return turn;
   };
-  const lastWordless = (who) => turns.findLast((turn) => turn.who === who && turn.text === null);
+  // Whoever still speaks has not been written down yet.
+  const lastWordless = (who) =>
+    turns.findLast((turn) => turn.who === who && turn.text === null && !turn.isOpen) ??
+    turns.findLast((turn) => turn.who === who && turn.text === null);
   for (const entry of timeline) {
     const { kind, text, atMs, ms } = entry;
     if (kind === 'speech') {
@@ -81,11 +84,13 @@ function fallback(text) {
 
 /**
  * When the model was away, in ms of the call; the last of them may go on.
- * @param {Entry[]} timeline
+ * @param {{timeline: Entry[], durationMs: number, fallback: {state: string}}} call
  * @returns {{from: number, to: number, reason: string}[]}
  */
-export function outages(timeline, nowMs) {
+export function outages({ timeline, durationMs, fallback }) {
   const spans = [];
+  // A full timeline may lack the end of an outage.
+  const nowMs = fallback.state === 'idle' ? (timeline.at(-1)?.atMs ?? 0) : durationMs;
   for (const { kind, text, atMs } of timeline) {
     if (kind !== 'fallback') continue;
     if (text.startsWith('entered')) spans.push({ from: atMs, to: nowMs, reason: text.slice('entered: '.length) });

@@ -82,7 +82,7 @@ function timeSentences(call) {
   } = call;
   const sentences = [];
   const setupMs = setupTime(call);
-  const away = awayFor(outages(call.timeline, call.durationMs));
+  const away = awayFor(outages(call));
   const { p50, p95 } = model.responseLatencyMs;
   const number = histograms.responseLatencyMs.reduce((sum, [, count]) => sum + count, 0);
   if (setupMs !== null) {
@@ -195,7 +195,7 @@ export function plotSection() {
       last = call;
       const time = {
         lengthMs: call.durationMs,
-        outages: outages(call.timeline, call.durationMs),
+        outages: outages(call),
         cuts: bargeIns(call.timeline),
       };
       legend.hidden = time.outages.length === 0 && time.cuts.length === 0;

@@ -51,7 +51,7 @@ const TIME = new Intl.DateTimeFormat(undefined, {
   hour: '2-digit',
   minute: '2-digit',
   second: '2-digit',
-  hour12: false,
+  hourCycle: 'h23',
 });
 const DATE = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 /** The log is in UTC, the reader may not be. */

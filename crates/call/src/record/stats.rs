@@ -372,6 +372,7 @@ pub struct RtpStats {
     /// Packets received; 0: the call has no RTP.
     received: AtomicU64,
     lost: AtomicU64,
+    most_lost: AtomicU64,
     late: AtomicU64,
     concealed_ms: AtomicU64,
     jitter_us: AtomicU64,
@@ -408,6 +409,7 @@ impl RtpStats {
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.received.store(reading.received, Relaxed);
         self.lost.store(reading.lost, Relaxed);
+        self.most_lost.fetch_max(reading.lost, Relaxed);
         self.late.store(reading.late, Relaxed);
         self.concealed_ms.store(reading.concealed_ms, Relaxed);
         self.jitter_us.store(us(reading.jitter), Relaxed);
@@ -415,6 +417,12 @@ impl RtpStats {
         let round_trip = reading.round_trip.map_or(0, |time| us(time).saturating_add(1));
         self.round_trip_us.store(round_trip, Relaxed);
         self.mos_x1000.store((reading.mos * 1_000.0).round() as u64, Relaxed);
+    }
+
+    /// The most packets that ever counted as lost. One that comes late is lost no more: a sum over calls would go back.
+    #[must_use]
+    pub fn most_lost(&self) -> u64 {
+        self.most_lost.load(Relaxed)
     }
 
     /// The latest reading; `None` where no packet ever came.
