@@ -39,6 +39,8 @@ enum Wish {
     Play(Prompt),
     /// Another voice will speak.
     Hush,
+    /// It speaks already, beside a model that is back: what the model says waits for its end.
+    Hold,
 }
 
 /// The model's half of a call.
@@ -190,12 +192,13 @@ impl Downlink {
     /// is free.
     pub fn hush(&mut self, now: Instant, at_once: bool) {
         let patience = if at_once || !self.is_attached() { now } else { now + HUSH_PATIENCE };
-        self.wish = Some((Wish::Hush, patience));
+        let wish = if at_once && self.prompt_on_air.is_none() { Wish::Hold } else { Wish::Hush };
+        self.wish = Some((wish, patience));
     }
 
     /// The line may speak again.
     pub fn release(&mut self, now: Instant) {
-        self.wish.take_if(|(wish, _)| *wish == Wish::Hush);
+        self.wish.take_if(|(wish, _)| !matches!(wish, Wish::Play(_)));
         self.playout.hush(now.into_std(), false);
     }
 
@@ -246,7 +249,7 @@ impl Downlink {
     pub fn due(&self) -> Option<Instant> {
         let playout = self.playout.next_due().map(Instant::from_std);
         // Without a socket a prompt waits, whatever the time.
-        let wish = self.wish.filter(|(wish, _)| self.is_attached() || *wish == Wish::Hush);
+        let wish = self.wish.filter(|(wish, _)| self.is_attached() || !matches!(wish, Wish::Play(_)));
         [playout, wish.map(|(_, patience)| patience)].into_iter().flatten().min()
     }
 
@@ -270,10 +273,10 @@ impl Downlink {
 
     fn grant_wish(&mut self, now: Instant, ran: &mut Ran) {
         let Some((wish, patience)) = self.wish else { return };
-        if !self.is_attached() && wish != Wish::Hush {
+        if !self.is_attached() && matches!(wish, Wish::Play(_)) {
             return;
         }
-        if !self.playout.is_idle() {
+        if !self.playout.is_idle() && wish != Wish::Hold {
             if now < patience {
                 return;
             }

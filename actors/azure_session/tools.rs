@@ -129,9 +129,13 @@ impl AzureSessionActor {
         ctx.spawn(done);
     }
 
-    /// The answer goes to whichever session has the conversation by now.
+    /// The answer goes to whichever session has the conversation by now; while none has, into the conversation.
     fn tool_done(&mut self, call_id: &str, output: &str, respond: bool, ctx: &mut Context<Self>) {
-        self.with_current(ctx, |session, now, out| session.tool_output(now, call_id, output, respond, out));
+        if self.current.as_ref().is_some_and(|link| link.adopted) {
+            self.with_current(ctx, |session, now, out| session.tool_output(now, call_id, output, respond, out));
+        } else {
+            self.ledger.tool_answered(call_id, output, respond);
+        }
     }
 }
 

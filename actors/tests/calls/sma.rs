@@ -288,3 +288,22 @@ fn a_line_that_wants_frames_gets_silence_while_the_application_speaks() {
         assert!(caller.heard.payload().iter().all(|byte| *byte == 0xFF));
     });
 }
+
+#[test]
+fn a_yes_that_comes_when_the_model_is_back_costs_nothing_of_its_answer() {
+    run(|| async {
+        let bench = with_sma(5.0).start();
+        bench.control.otherwise(Duration::from_millis(800), Ok(()));
+        let (caller, model) = talking(&bench, "one").await;
+        bench.transport.then_after(Duration::from_millis(300), ConnectPlan::Accept);
+        model.server.close(1011, "dies");
+        let mut model = Model::accept(&bench).await;
+        model.speak("b", &pcm24(440, 2_000), 24_000);
+        sleep(10_000).await;
+        assert_eq!(bench.asked().len(), 1);
+        let heard: usize =
+            caller.heard.stretches().iter().filter(|(_, pitch, _)| *pitch == 440).map(|(_, _, n)| n).sum();
+        assert_eq!(heard, 100, "{:?}", caller.heard.stretches());
+        assert!(model.of("conversation.item.truncate").is_empty() && model.of("conversation.item.delete").is_empty());
+    });
+}

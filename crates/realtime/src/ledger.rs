@@ -130,11 +130,16 @@ impl Ledger {
         self.waiting = true;
     }
 
-    /// What a tool answered while no session could be told.
-    pub fn tool_answered(&mut self, call_id: &str, output: &str) {
-        if self.answer_tool(call_id, output) {
+    /// What a tool answered while no session could be told. With `respond` the next one answers.
+    pub fn tool_answered(&mut self, call_id: &str, output: &str, respond: bool) {
+        if self.answer_tool(call_id, output) && respond {
             self.waiting = true;
         }
+    }
+
+    /// Whether the last thing that happened is a tool's call that has no answer yet.
+    pub(crate) fn waits_for_tool(&self) -> bool {
+        matches!(self.entries.back(), Some(Entry::Tool { output: None, .. }))
     }
 
     /// What was heard of items that were cleared while no session could be told: so much the next one is told of them.

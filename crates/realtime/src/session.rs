@@ -173,7 +173,7 @@ impl Session {
     pub fn tool_output(&mut self, now: Instant, call_id: &str, output: &str, respond: bool, out: &mut Vec<Effect>) {
         match self.phase {
             Phase::Live => self.send_tool_output(now, call_id, output, respond, out),
-            Phase::Lost => self.ledger.tool_answered(call_id, output),
+            Phase::Lost => self.ledger.tool_answered(call_id, output, respond),
             _ => {
                 let (call_id, output) = (call_id.to_owned(), output.to_owned());
                 self.early.push(Early::Tool { call_id, output, respond });
@@ -220,6 +220,7 @@ impl Session {
 
     /// The socket closed. Gives the loss that was reported before, if any, or what the close means.
     pub fn on_closed(&mut self, code: Option<u16>, reason: &str) -> Loss {
+        self.leave_speaking();
         self.phase = Phase::Lost;
         let expired = self.expired || errors::says_expired(reason);
         let loss = || match code {
@@ -237,9 +238,19 @@ impl Session {
         if let Some(item) = self.speech.open_item().cloned() {
             self.end_item(item.as_str(), out);
         }
+        self.leave_speaking();
         self.phase = Phase::Lost;
         self.loss = Some(loss.clone());
         out.push(Effect::Dead(loss));
+    }
+
+    /// A turn that this session takes with it: the next one asks for it again.
+    fn leave_speaking(&mut self) {
+        if self.phase == Phase::Live && self.turns.caller_speaks() {
+            let id = self.ledger.fresh_id();
+            self.ledger.caller_turn(&id);
+            self.ledger.set_waiting(true);
+        }
     }
 
     /// An `event_id` of ours, so that errors can be told apart.

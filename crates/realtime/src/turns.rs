@@ -29,6 +29,17 @@ enum Caller {
 struct Active {
     id: String,
     cut: bool,
+    /// There was a sign of an answer in it.
+    answered: bool,
+}
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// It had been cut off.
+    pub cut: bool,
+    /// It had neither sound nor a tool's call, as far as it was ours to hear.
+    pub silent: bool,
 }
 
 /// Waiting for the model: for the first sign of an answer, then for the answer to go on.
@@ -82,6 +93,8 @@ pub(crate) struct Turns {
     /// Turns without a sign of an answer.
     strikes: u32,
     failures: usize,
+    /// An answer to this turn was empty, and was asked for again.
+    was_empty: bool,
     retry_at: Option<Instant>,
     turn_end: Option<Instant>,
 }
@@ -102,6 +115,7 @@ impl Turns {
             watch: None,
             strikes: 0,
             failures: 0,
+            was_empty: false,
             retry_at: None,
             turn_end: None,
         }
@@ -119,6 +133,7 @@ impl Turns {
         self.server_owes = false;
         self.retry_at = None;
         self.turn_end = None;
+        self.was_empty = false;
         // An answer that is still to begin would talk over the caller.
         self.cancel_next = self.asked.is_some();
         ignored && self.strikes >= STRIKES
@@ -132,7 +147,10 @@ impl Turns {
     pub fn committed(&mut self, now: Instant) {
         self.caller = Caller::Silent;
         self.turn_end.get_or_insert(now);
+        // What begins from here on has heard this turn, whoever asked for it.
+        self.cancel_next = false;
         if self.server_creates {
+            self.asked = None;
             self.server_owes = true;
             self.watch_first(now);
         } else {
@@ -161,7 +179,7 @@ impl Turns {
         let deadline = after(now, self.patience);
         let watch = self.watch.get_or_insert(Watch { deadline, response: None, answering: false });
         watch.response.get_or_insert_with(|| id.to_owned());
-        self.active = Some(Active { id: id.to_owned(), cut: false });
+        self.active = Some(Active { id: id.to_owned(), cut: false, answered: false });
         std::mem::take(&mut self.cancel_next)
     }
 
@@ -169,6 +187,10 @@ impl Turns {
     pub fn answering(&mut self, now: Instant) -> Option<Duration> {
         self.strikes = 0;
         self.failures = 0;
+        self.was_empty = false;
+        if let Some(active) = self.active.as_mut() {
+            active.answered = true;
+        }
         let deadline = after(now, self.patience * 2);
         if let Some(watch) = self.watch.as_mut() {
             watch.answering = true;
@@ -192,8 +214,8 @@ impl Turns {
         }
     }
 
-    /// The response ended. Gives whether it had been cut off.
-    pub fn done(&mut self, id: &str) -> bool {
+    /// The response ended.
+    pub fn done(&mut self, id: &str) -> Ended {
         let same = |active: &Active| active.id == id || active.id.is_empty() || id.is_empty();
         let was = self.active.take_if(|active| same(active));
         if self.watch.as_ref().is_some_and(|watch| watch.response.as_deref().is_some_and(|of| of == id)) {
@@ -203,23 +225,32 @@ impl Turns {
             self.unconfirmed.clear();
             self.watch.take_if(|watch| watch.answering);
         }
-        was.map_or_else(|| self.is_cut(id), |active| active.cut)
+        let unknown = || Ended { cut: self.is_cut(id), silent: false };
+        was.map_or_else(unknown, |active| Ended { cut: active.cut, silent: !active.cut && !active.answered })
     }
 
     /// The response failed: asked for again after a while, unless the caller has the word or it was not wanted.
     pub fn failed(&mut self, now: Instant, was_cut: bool) -> Failure {
+        // Nothing comes of what was asked for: what begins next is another answer.
+        self.asked = None;
+        self.cancel_next = false;
         if was_cut || self.caller_speaks() {
             return Failure::Handled;
         }
         let Some(wait) = RETRIES.get(self.failures) else { return Failure::GiveUp };
         self.failures += 1;
         self.watch = None;
-        self.asked = None;
-        self.cancel_next = false;
         self.server_owes = false;
         self.owed = true;
         self.retry_at = Some(after(now, *wait));
         Failure::Handled
+    }
+
+    /// The answer had nothing to be heard. It is asked for once more; a model that stays silent may mean it.
+    pub fn empty(&mut self) {
+        if !self.caller_speaks() && !std::mem::replace(&mut self.was_empty, true) {
+            self.owed = true;
+        }
     }
 
     /// Whether the response under way is cut off already, and so has been cancelled or will end by itself.
@@ -290,6 +321,7 @@ impl Turns {
     pub fn asked(&mut self, now: Instant, event_id: String) {
         self.owed = false;
         self.asked = Some(event_id);
+        self.cancel_next = false;
         self.turn_end.get_or_insert(now);
         self.watch_first(now);
     }

@@ -6,7 +6,7 @@ use serde_json::Map;
 
 use super::{Session, notice};
 use crate::event::{ClientEvent, Item, Maybe, Response, ResponseCancel, ResponseCreate};
-use crate::turns::Failure;
+use crate::turns::{Ended, Failure};
 use crate::{Effect, Loss};
 
 impl Session {
@@ -104,7 +104,7 @@ impl Session {
 
     pub(super) fn on_response_done(&mut self, now: Instant, response: &Response, out: &mut Vec<Effect>) {
         let id = response.id.text().unwrap_or_default();
-        let was_cut = self.turns.done(id);
+        let Ended { cut: was_cut, silent } = self.turns.done(id);
         if let Some(item) = self.speech.open_item().cloned() {
             self.end_item(item.as_str(), out);
         }
@@ -128,9 +128,13 @@ impl Session {
             "incomplete" => {
                 let reason = details.and_then(|details| details.reason.text()).unwrap_or("unknown");
                 notice("response_incomplete", reason, out);
+                if silent {
+                    self.turns.empty();
+                }
             }
-            "completed" if !was_cut && !self.says_anything(items) => {
+            "completed" if silent && !self.says_anything(items) => {
                 notice("response_empty", "the response had neither speech nor a tool call", out);
+                self.turns.empty();
             }
             _ => {}
         }

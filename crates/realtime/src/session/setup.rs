@@ -34,7 +34,10 @@ impl Session {
                 self.create_item(item, out);
             }
             if resume && self.ledger.waiting_for_answer() {
-                self.turns.owe(now);
+                // A tool's answer asks for the response by itself: a model that knows of no call would make it again.
+                if !self.ledger.waits_for_tool() {
+                    self.turns.owe(now);
+                }
             } else {
                 self.ledger.set_waiting(false);
             }

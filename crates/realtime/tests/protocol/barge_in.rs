@@ -170,3 +170,49 @@ fn a_full_playout_cancels_but_plays_what_it_has() {
     rig.act(|session, _, out| session.cancel_response(out));
     assert!(rig.sent.is_empty(), "nothing to cancel");
 }
+
+/// The event id of the last `response.create`.
+fn asked(rig: &Rig) -> String {
+    let (_, create) = rig.sent.iter().rfind(|(_, event)| event["type"] == "response.create").unwrap();
+    create["event_id"].as_str().unwrap().to_owned()
+}
+
+fn turn_ends(rig: &mut Rig) {
+    rig.server(json!({"type":"input_audio_buffer.speech_stopped","audio_end_ms":900,"item_id":"item_v"}));
+    rig.server(json!({"type":"input_audio_buffer.committed","previous_item_id":null,"item_id":"item_v"}));
+}
+
+#[test]
+fn the_answer_to_a_turn_is_wanted_whatever_became_of_what_we_asked_for_before() {
+    for is_refused in [true, false] {
+        let mut rig = Rig::live(SessionProfile { greeting: Some("Greet.".into()), ..SessionProfile::default() });
+        let create = asked(&rig);
+        rig.clear();
+        speech_started(&mut rig);
+        if is_refused {
+            let error = json!({"type":"server_error","code":"server_error","message":"busy","event_id":create});
+            rig.server(json!({"type":"error","error":error}));
+        }
+        turn_ends(&mut rig);
+        rig.response_created("resp_1");
+        rig.audio("resp_1", "item_a", 100);
+        assert!(rig.sent.is_empty(), "refused: {is_refused}, sent: {:?}", rig.sent);
+        assert!(rig.audio_bytes("item_a") > 0);
+    }
+}
+
+#[test]
+fn keys_in_the_place_of_an_answer_that_never_began_are_answered() {
+    let mut rig = Rig::live(SessionProfile::default());
+    speech_started(&mut rig);
+    turn_ends(&mut rig);
+    rig.act(|session, now, out| session.interrupt(now, out));
+    rig.act(|session, now, out| session.user_text(now, "42", out));
+    // The model leaves the turn alone, and is asked.
+    rig.at(rig.at_ms + 6_000);
+    assert_eq!(rig.take_types().last().map(String::as_str), Some("response.create"));
+    rig.response_created("resp_1");
+    rig.audio("resp_1", "item_a", 100);
+    assert!(rig.sent.is_empty(), "{:?}", rig.sent);
+    assert!(rig.audio_bytes("item_a") > 0);
+}

@@ -150,10 +150,14 @@ fn a_caller_who_keeps_asking_does_not_keep_a_mute_model_alive() {
 }
 
 #[test]
-fn a_response_without_output_is_no_reason_to_die() {
+fn a_response_without_output_is_asked_for_once_more_and_no_reason_to_die() {
     let mut rig = live();
-    rig.response_created("resp_1");
-    rig.done("resp_1", "completed");
+    rig.caller_turn("item_u");
+    for (response, asked) in [("resp_1", vec!["response.create"]), ("resp_1b", Vec::new())] {
+        rig.response_created(response);
+        rig.done(response, "completed");
+        assert_eq!(rig.take_types(), asked, "{response}");
+    }
     rig.at(60_000);
     assert_eq!((rig.loss(), rig.sent.len()), (None, 0));
     assert!(

@@ -187,3 +187,52 @@ fn a_doubled_adoption_is_refused() {
     rig.adopt(Ledger::default(), true);
     assert!(rig.sent.is_empty() && !rig.session.ledger().is_empty());
 }
+
+#[test]
+fn a_caller_who_speaks_when_the_session_is_lost_is_asked_again() {
+    for is_mute in [false, true] {
+        let mut old = Rig::live(greeter());
+        old.answer("resp_0", "item_0", "Hello.", 500);
+        if is_mute {
+            // Two turns without an answer, and the third has begun.
+            for turn in ["item_u", "item_v"] {
+                old.caller_turn(turn);
+            }
+        }
+        old.server(json!({"type":"input_audio_buffer.speech_started","audio_start_ms":0,"item_id":"item_w"}));
+        if is_mute {
+            old.caller_turn("item_x");
+        }
+        let _ = old.session.on_closed(None, "");
+        let ledger = old.session.take_ledger();
+        assert!(ledger.waiting_for_answer(), "mute: {is_mute}");
+        let lines = told(&mut next(ledger, true));
+        assert_eq!(lines.last().unwrap().0, "\"response.create\"", "mute: {is_mute}");
+        let system = lines.iter().find(|line| line.0 == "system").unwrap();
+        assert!(system.1.contains("ask for them again"), "mute: {is_mute}, {lines:?}");
+    }
+}
+
+#[test]
+fn a_tool_that_still_runs_is_waited_for_and_one_that_answered_meanwhile_is_told() {
+    let mut old = Rig::live(greeter());
+    old.answer("resp_0", "item_0", "Hello.", 500);
+    old.caller_turn("item_u");
+    old.transcribed("item_u", "Where is my order?");
+    old.response_created("resp_1");
+    let call = json!({"id":"item_t","type":"function_call","call_id":"call_1","name":"look_up","arguments":"{}",
+        "status":"completed"});
+    old.server(json!({"type":"response.output_item.done","response_id":"resp_1","item":call}));
+    old.done("resp_1", "completed");
+    let _ = old.session.on_closed(None, "");
+    let mut ledger = old.session.take_ledger();
+    let mut waits = next(ledger.clone(), true);
+    assert!(!waits.take_types().contains(&"response.create".to_owned()), "it would call the tool again");
+    waits.act(|session, now, out| session.tool_output(now, "call_1", "tomorrow", true, out));
+    let types = waits.take_types();
+    assert_eq!(types, ["conversation.item.create", "conversation.item.create", "response.create"], "call, output");
+    ledger.tool_answered("call_1", "tomorrow", true);
+    let lines = told(&mut next(ledger, true));
+    assert!(lines.iter().any(|line| is(line, "function_call_output", "tomorrow")), "{lines:?}");
+    assert_eq!(lines.last().unwrap().0, "\"response.create\"");
+}
