@@ -346,6 +346,60 @@ describe('the workspace page', { concurrency: false }, () => {
     assert.deepEqual(browser.takeComplaints(/status of (429|504)/), []);
   });
 
+  it('keeps the row of a call whose id comes back at once', async () => {
+    await go('#/');
+    const first = await dial('c-again', { to: '6001' });
+    await row('c-again').waitFor();
+    await first.hangUp();
+    await shows('the old call', row('c-again').first(), /Caller hung up/);
+    const second = await dial('c-again', { to: '6001' });
+    second.speak();
+    await until('both', async () => (await row('c-again').count()) === 2);
+    await until('the old one is gone', async () => (await row('c-again').count()) === 1);
+    await shows('the new one', cell('c-again', 'rate'), /^(49|50|51) ↑/);
+    await second.hangUp();
+    await row('c-again').waitFor({ state: 'detached' });
+  });
+
+  it('tells outages and turns of calls whose timeline lacks something', async () => {
+    const found = await page.evaluate(async () => {
+      const { conversation, outages } = await import('/assets/talk.js');
+      const entered = { atMs: 1_000, kind: 'fallback', text: 'entered: lost' };
+      const end = { atMs: 5_000, kind: 'session', text: 'ready' };
+      const away = (state, timeline) =>
+        outages({ timeline, durationMs: 60_000, fallback: { state } }).map(({ from, to }) => [from, to]);
+      const speech = (atMs, text) => ({ atMs, kind: 'speech', text });
+      const turns = conversation([
+        speech(0, 'the caller speaks'),
+        speech(900, 'the caller pauses'),
+        speech(1_500, 'the caller speaks'),
+        { atMs: 1_700, kind: 'caller', text: 'first' },
+        speech(2_500, 'the caller pauses'),
+        { atMs: 3_000, kind: 'caller', text: 'second' },
+      ]);
+      return {
+        over: away('idle', [entered, end]),
+        goesOn: away('media', [entered, end]),
+        words: turns.map(({ atMs, text }) => [atMs, text]),
+      };
+    });
+    assert.deepEqual(found.over, [[1_000, 5_000]]);
+    assert.deepEqual(found.goesOn, [[1_000, 60_000]]);
+    assert.deepEqual(found.words, [
+      [0, 'first'],
+      [1_500, 'second'],
+    ]);
+  });
+
+  it('leaves whoever skips to the content where he is', async () => {
+    await go('#/history');
+    await page.locator('.skip').focus();
+    await page.keyboard.press('Enter');
+    assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+    assert.equal(await page.locator('#history').isVisible(), true);
+    assert.match(page.url(), /#\/history$/);
+  });
+
   it('is worked by keyboard alone', async () => {
     await page.goto(service.url);
     const phone = await dial('c-keys', { from: CALLER, to: '6001' });
