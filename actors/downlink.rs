@@ -39,7 +39,7 @@ enum Wish {
     Play(Prompt),
     /// Another voice will speak.
     Hush,
-    /// It speaks already, beside a model that is back: what the model says waits for its end.
+    /// It speaks already, and what is being said waits for its end.
     Hold,
 }
 
@@ -189,11 +189,10 @@ impl Downlink {
     }
 
     /// Falls silent as soon as the line is free, at the latest after [`HUSH_PATIENCE`], or at once. A line without a socket
-    /// is free.
-    pub fn hush(&mut self, now: Instant, at_once: bool) {
+    /// is free. With `keep` what waits is said after [`Self::release`].
+    pub fn hush(&mut self, now: Instant, at_once: bool, keep: bool) {
         let patience = if at_once || !self.is_attached() { now } else { now + HUSH_PATIENCE };
-        let wish = if at_once && self.prompt_on_air.is_none() { Wish::Hold } else { Wish::Hush };
-        self.wish = Some((wish, patience));
+        self.wish = Some((if keep { Wish::Hold } else { Wish::Hush }, patience));
     }
 
     /// The line may speak again.

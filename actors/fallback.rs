@@ -111,7 +111,8 @@ impl FallbackActor {
             FallbackAction::LeaveToSma { wait } => {
                 self.call.end_with(EndReason::FallbackExhausted, Farewell::Elsewhere { wait });
             }
-            FallbackAction::Hush { at_once } => tell(&self.line, Hush { at_once }),
+            FallbackAction::Hush { at_once } => tell(&self.line, Hush { at_once, keep: false }),
+            FallbackAction::Hold => tell(&self.line, Hush { at_once: true, keep: true }),
             FallbackAction::Release => tell(&self.line, Release),
             FallbackAction::AskSma { what, until } => self.ask(what, until, ctx),
             FallbackAction::WithdrawSma => self.withdrawal.store(false, Ordering::Relaxed),

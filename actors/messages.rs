@@ -281,6 +281,8 @@ pub struct PromptPlayed(pub Prompt);
 pub struct Hush {
     /// Whatever is being said is cut.
     pub at_once: bool,
+    /// And nothing is lost: it goes on after [`Release`].
+    pub keep: bool,
 }
 
 /// The line is silent. From `VcStreamActor`.

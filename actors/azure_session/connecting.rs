@@ -113,6 +113,8 @@ impl AzureSessionActor {
         self.call.settings.vitals.add_loss(loss.name());
         let was_live = link.adopted;
         if was_live {
+            // A turn that goes with it is noted, whoever found the loss.
+            let _ = link.session.on_closed(None, "");
             self.ledger = link.session.take_ledger();
             self.shorten_ring();
         }
@@ -159,10 +161,15 @@ impl AzureSessionActor {
         let resume = self.live_since.is_some();
         let mut ledger = std::mem::take(&mut self.ledger);
         ledger.cleared(&std::mem::take(&mut self.cut_meanwhile));
+        let keys: Vec<String> = self.digits.drain(..).map(|digits| super::handlers::keys_as_text(&digits)).collect();
+        if resume {
+            // One answer for all that the caller waits for.
+            keys.iter().for_each(|keys| ledger.caller_wrote(keys));
+        }
         self.unproven &= ledger.waiting_for_answer();
         link.session.adopt(now.into_std(), ledger, resume, &mut effects);
-        for digits in self.digits.drain(..) {
-            link.session.user_text(now.into_std(), &super::handlers::keys_as_text(&digits), &mut effects);
+        if !resume {
+            keys.iter().for_each(|keys| link.session.user_text(now.into_std(), keys, &mut effects));
         }
         let session_id = link.session.session_id().map(str::to_owned);
         self.call.record.update(|facts| facts.session_id = session_id);

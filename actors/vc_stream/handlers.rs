@@ -174,9 +174,9 @@ impl Handler<FallbackChanged> for VcStreamActor {
 impl Handler<Hush> for VcStreamActor {
     type Result = ();
 
-    fn handle(&mut self, Hush { at_once }: Hush, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Hush { at_once, keep }: Hush, ctx: &mut Context<Self>) {
         if self.closing.is_none() {
-            self.down.hush(Instant::now(), at_once);
+            self.down.hush(Instant::now(), at_once, keep);
             self.run(ctx);
         }
     }

@@ -91,6 +91,29 @@ fn a_session_lost_before_its_greeting_is_replaced_by_one_that_greets() {
 }
 
 #[test]
+fn who_spoke_at_the_loss_and_pressed_keys_gets_one_answer() {
+    run(|| async {
+        let (bench, caller, model) = greeted().await;
+        bench
+            .transport
+            .then_after(std::time::Duration::from_secs(5), trunkline_actors::memory_transport::ConnectPlan::Accept);
+        model.speech_started();
+        sleep(100).await;
+        model.server.close(1011, "gone");
+        for key in ['4', '2', '#'] {
+            caller.say(CallerEvent::Key(key)).await;
+        }
+        let mut next = Model::accept(&bench).await;
+        sleep(100).await;
+        let told = told(&mut next);
+        assert!(told.iter().all(|(_, text)| !text.contains("ask for them again")), "{told:?}");
+        next.speak("answer", &pcm24(500, 400), 9_600);
+        sleep(1_000).await;
+        assert_eq!(next.of("response.create").len(), 1);
+    });
+}
+
+#[test]
 fn keys_pressed_while_the_model_is_away_are_told_to_the_next() {
     run(|| async {
         let (bench, caller, model) = greeted().await;

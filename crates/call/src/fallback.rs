@@ -173,6 +173,8 @@ pub enum FallbackAction {
         /// Whatever is being said is cut.
         at_once: bool,
     },
+    /// Let our line fall silent at once and lose nothing: the model that is back says the rest after [`Self::Release`].
+    Hold,
     /// Our line may speak again.
     Release,
     /// Ask the SIP media application to speak; answered by [`FallbackInput::SmaAccepted`] or
@@ -366,7 +368,8 @@ impl FallbackPolicy {
                 out.push(FallbackAction::LeaveToSma { wait: self.settings.goodbye_speech + SMA_HANG_UP });
             }
             (SmaPrompt::KeepAlive(index), Phase::Idle | Phase::Connecting { .. } | Phase::Outage { .. }) => {
-                self.air.accepted(now, index, &self.settings, out);
+                let is_back = matches!(self.phase, Phase::Idle);
+                self.air.accepted(now, index, &self.settings, is_back, out);
             }
             (SmaPrompt::KeepAlive(_), Phase::Goodbye { .. } | Phase::BeforeGoodbye { .. } | Phase::Over) => {}
         }

@@ -125,7 +125,7 @@ fn back_while_the_application_is_asked_nobody_speaks_over_the_model() {
         (10_500, Act::Release),
         (10_500, Act::Recovered),
         // It was on its way already.
-        (10_900, CUT),
+        (10_900, Act::Hold),
         (11_900, Act::Release),
     ];
     assert_eq!(line.take(60_000), expected);

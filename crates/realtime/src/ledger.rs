@@ -137,9 +137,10 @@ impl Ledger {
         }
     }
 
-    /// Whether the last thing that happened is a tool's call that has no answer yet.
+    /// Whether a tool that was called since the caller's last turn has no answer yet.
     pub(crate) fn waits_for_tool(&self) -> bool {
-        matches!(self.entries.back(), Some(Entry::Tool { output: None, .. }))
+        let since_turn = self.entries.iter().rev().take_while(|entry| !matches!(entry, Entry::Caller { .. }));
+        since_turn.into_iter().any(|entry| matches!(entry, Entry::Tool { output: None, .. }))
     }
 
     /// What was heard of items that were cleared while no session could be told: so much the next one is told of them.

@@ -244,9 +244,10 @@ impl Session {
         out.push(Effect::Dead(loss));
     }
 
-    /// A turn that this session takes with it: the next one asks for it again.
+    /// A turn that this session takes with it: the next one asks for it again, or greets if that is still to be done.
     fn leave_speaking(&mut self) {
-        if self.phase == Phase::Live && self.turns.caller_speaks() {
+        let greets = self.ledger.is_empty() && self.profile.greeting.is_some();
+        if self.phase == Phase::Live && self.turns.caller_speaks() && !greets {
             let id = self.ledger.fresh_id();
             self.ledger.caller_turn(&id);
             self.ledger.set_waiting(true);

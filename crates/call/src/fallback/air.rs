@@ -113,16 +113,18 @@ impl Air {
         }
     }
 
-    /// The application speaks, perhaps later than we waited for: two voices at once are worse than a cut sentence.
+    /// The application speaks, perhaps later than we waited for: two voices at once are worse than a cut sentence. With
+    /// `is_back` a model speaks again, whose words are not to be lost.
     pub(super) fn accepted(
         &mut self,
         now: Instant,
         index: usize,
         settings: &FallbackSettings,
+        is_back: bool,
         out: &mut Vec<FallbackAction>,
     ) {
         if !matches!(self.on, On::Asking { .. }) {
-            out.push(FallbackAction::Hush { at_once: true });
+            out.push(if is_back { FallbackAction::Hold } else { FallbackAction::Hush { at_once: true } });
         } else if settings.prompts > 0 {
             self.next_prompt = (index + 1) % settings.prompts;
         }

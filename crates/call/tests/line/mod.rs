@@ -95,6 +95,10 @@ impl Line {
                     }
                     self.pending.push((self.now_ms + if at_once { 0 } else { self.hush_ms }, In::Hushed));
                 }
+                Act::Hold => {
+                    self.ends = None;
+                    self.pending.push((self.now_ms, In::Hushed));
+                }
                 Act::AskSma { what, .. } => {
                     if let Some((ms, taken)) = self.answers[self.asked % self.answers.len()] {
                         let answer = if taken { In::SmaAccepted(what) } else { In::SmaRefused(what) };
@@ -138,7 +142,8 @@ impl Line {
         self.input(input);
         let Some(SmaPrompt::KeepAlive(index)) = taken else { return };
         let over = self.policy.next_timer().is_none() && self.log.len() == said;
-        let cut = self.log[said..].contains(&(self.now_ms, Act::Hush { at_once: true }));
+        let silences = |act: &Act| matches!(act, Act::Hush { at_once: true } | Act::Hold);
+        let cut = self.log[said..].iter().any(|(at, act)| *at == self.now_ms && silences(act));
         let goodbye = self.log.iter().any(|(_, act)| matches!(act, Act::GaveUp { .. }));
         assert!(cut || self.ends.is_none() || goodbye || over, "two voices from {} ms", self.now_ms);
         if !goodbye {

@@ -42,8 +42,8 @@ impl Ledger {
             .map_or(0, |last_left_out| last_left_out + 1);
         let mut items: Vec<Item> = groups.into_iter().skip(from).flatten().collect();
         let mut renewed = RENEWED.to_owned();
-        let last_said = self.entries.iter().rev().find(|entry| !matches!(entry, Entry::Tool { .. }));
-        if resume && self.waiting && matches!(last_said, Some(Entry::Caller { text: None, .. })) {
+        // A tool's call after them shows that they were understood.
+        if resume && self.waiting && matches!(self.entries.back(), Some(Entry::Caller { text: None, .. })) {
             renewed.push_str(LOST_WORDS);
         }
         let id = self.fresh_id();

@@ -236,3 +236,35 @@ fn a_tool_that_still_runs_is_waited_for_and_one_that_answered_meanwhile_is_told(
     assert!(lines.iter().any(|line| is(line, "function_call_output", "tomorrow")), "{lines:?}");
     assert_eq!(lines.last().unwrap().0, "\"response.create\"");
 }
+
+#[test]
+fn a_greeting_that_was_never_heard_is_not_left_out_because_the_caller_spoke() {
+    let mut old = Rig::live(greeter());
+    old.server(json!({"type":"input_audio_buffer.speech_started","audio_start_ms":0,"item_id":"item_u"}));
+    let _ = old.session.on_closed(None, "");
+    let mut new = next(old.session.take_ledger(), true);
+    assert_eq!(new.take_sent()[0]["response"]["instructions"], "Greet the caller.");
+}
+
+#[test]
+fn one_of_two_tools_is_waited_for_and_what_led_to_it_was_understood() {
+    let mut old = Rig::live(greeter());
+    old.answer("resp_0", "item_0", "Hello.", 500);
+    // Nobody writes down what the caller says.
+    old.caller_turn("item_u");
+    old.response_created("resp_1");
+    for (item, call) in [("item_a", "call_a"), ("item_b", "call_b")] {
+        let item = json!({"id":item,"type":"function_call","call_id":call,"name":"look_up","arguments":"{}",
+            "status":"completed"});
+        old.server(json!({"type":"response.output_item.done","response_id":"resp_1","item":item}));
+    }
+    old.done("resp_1", "completed");
+    old.act(|session, now, out| session.tool_output(now, "call_b", "quick", true, out));
+    let _ = old.session.on_closed(None, "");
+    let mut new = next(old.session.take_ledger(), true);
+    let lines = told(&mut new);
+    assert!(!lines.iter().any(|line| line.0.contains("response.create")), "{lines:?}");
+    assert!(!lines.iter().any(|line| line.1.contains("ask for them again")), "{lines:?}");
+    new.act(|session, now, out| session.tool_output(now, "call_a", "slow", true, out));
+    assert_eq!(new.take_types().last().map(String::as_str), Some("response.create"));
+}
