@@ -167,7 +167,14 @@ impl CallSupervisor {
             let siblings = start_siblings(&call, &ctx.address(), (transport(), tools()), (up, down));
             VcStreamActor::new(call, codec, siblings)
         });
-        Ok(LiveCall { record, born, span, line, siblings: None, ending: None, placed })
+        Ok(LiveCall { record, born, span, line, siblings: None, ending: None, placed, leg: admit.leg().clone() })
+    }
+
+    /// From now on the call goes by these names, too.
+    fn know_as(&self, admit: &Admit, name: &CallId) {
+        for alias in [Some(&admit.call_id), admit.leg.as_ref()].into_iter().flatten() {
+            self.registry.alias(alias.clone(), name);
+        }
     }
 
     /// The first reason stands; then the line is told. True for the first.
@@ -340,7 +347,8 @@ impl Handler<Admit> for CallSupervisor {
             && live.ending.is_none()
             && live.line.connected()
         {
-            self.registry.alias(admit.call_id, &call_id);
+            self.registry.change(&call_id, |live| live.leg = admit.leg().clone());
+            self.know_as(&admit, &call_id);
             return Ok(Admission { line: live.line.clone(), record: Arc::clone(&live.record) });
         }
         if self.draining {
@@ -359,7 +367,7 @@ impl Handler<Admit> for CallSupervisor {
         let live = self.start_call(&admit, call_id.clone(), announced, ctx.address())?;
         let admission = Admission { line: live.line.clone(), record: Arc::clone(&live.record) };
         self.registry.insert(live);
-        self.registry.alias(admit.call_id, &call_id);
+        self.know_as(&admit, &call_id);
         Ok(admission)
     }
 }

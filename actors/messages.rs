@@ -317,12 +317,21 @@ pub struct Admit {
     /// The SIP media application's transaction, if the connecting side knows one: it joins the socket to a call that goes
     /// by another id.
     pub sma_transaction_id: Option<String>,
+    /// What events call this leg, if it is not `call_id`.
+    pub leg: Option<CallId>,
     /// What its line will speak, if it is born now.
     pub codec: LineCodec,
     /// Name of the way in (`ingest`).
     pub link: &'static str,
     /// The worker that accepted the socket.
     pub arbiter: ArbiterHandle,
+}
+
+impl Admit {
+    /// What events call this leg.
+    pub(crate) fn leg(&self) -> &CallId {
+        self.leg.as_ref().unwrap_or(&self.call_id)
+    }
 }
 
 /// The way into a call.

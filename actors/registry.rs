@@ -31,6 +31,8 @@ pub struct LiveCall {
     pub(crate) ending: Option<EndReason>,
     /// Whether we placed it.
     pub(crate) placed: bool,
+    /// What events call the leg that its media comes by, since it came last.
+    pub(crate) leg: CallId,
 }
 
 /// A call that was told of and has no media yet.

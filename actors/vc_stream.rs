@@ -4,6 +4,7 @@ mod handlers;
 mod leaving;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Context};
@@ -77,6 +78,8 @@ pub struct VcStreamActor {
     leaving: Option<Leaving>,
     /// The caller's side is to say what became of a transfer.
     transferring: bool,
+    /// A transfer that the SIP media application was asked for and has not answered: cleared, it is not wanted any more.
+    transfer_asked: Option<Arc<AtomicBool>>,
     /// The peer is still playing our goodbye until then.
     goodbye_until: Option<Instant>,
     /// The item that was too much for the playout.
@@ -107,6 +110,7 @@ impl VcStreamActor {
             closing: None,
             leaving: None,
             transferring: false,
+            transfer_asked: None,
             goodbye_until: None,
             too_much: None,
             second_due: now + SECOND,

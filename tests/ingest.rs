@@ -19,6 +19,9 @@ use support::phone::{Heard, Phone};
 use support::process::Service;
 use support::sound;
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use trunkline_media::LineCodec;
 
 const ECHO: &str = "callId=c-1&to=6001";
@@ -225,6 +228,15 @@ async fn too_much_audio_in_one_message_is_answered_or_ends_the_socket() {
     let mut phone = Phone::dial(&service, ECHO).await;
     phone.audio(&vec![0; 10_000_000]);
     assert_eq!(phone.closed().await, Some(1009));
+    // In several frames likewise; and a text is UTF-8.
+    let mut phone = Phone::dial(&service, ECHO).await;
+    let part = |kind, last| Message::Frame(Frame::message(vec![0; 40_000], OpCode::Data(kind), last));
+    phone.message(part(Data::Binary, false));
+    phone.message(part(Data::Continue, true));
+    assert_eq!(phone.closed().await, Some(1009));
+    let mut phone = Phone::dial(&service, ECHO).await;
+    phone.message(Message::Frame(Frame::message(vec![0xff], OpCode::Data(Data::Text), true)));
+    assert_eq!(phone.closed().await, Some(1007));
     // The call is still there for the next socket.
     let mut phone = Phone::dial(&service, ECHO).await;
     phone.audio(&sound::pattern(160));

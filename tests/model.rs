@@ -214,7 +214,8 @@ async fn barge_in_empties_the_line_and_truncates_to_what_was_heard() {
     session.speech_started("item_u2");
     phone.expect("clear").await;
     session.turn_over("item_u2");
-    session.answer(3, &[], &[]);
+    session.answer(3, &pcm(400.0, 200), &[9_600]);
+    assert_eq!(phone.expect("mark").await["mark"], "item_3");
     phone.send(json!({"type": "dtmf", "digit": "#"}));
     let item = session.expect("conversation.item.create").await;
     assert_eq!(item["item"]["role"], "user");

@@ -13,7 +13,7 @@ use trunkline_chime::event::{self, CallEvent};
 use super::{CallSupervisor, end_of, end_record, log_summary};
 use crate::call_control::Sma;
 use crate::messages::{Announce, CallNews, EndCall, Farewell, Placed};
-use crate::registry::{AnnouncedCall, Over};
+use crate::registry::{AnnouncedCall, LiveCall, Over};
 use crate::spans::CallSpan;
 
 /// After an event of a live call's end its media may take this long to end by itself.
@@ -109,16 +109,27 @@ impl CallSupervisor {
 
     fn on_ended(&self, call_id: &str, transaction: &str, ctx: &mut Context<Self>) {
         let Ok(call_id) = CallId::parse(call_id) else { return };
-        if let Some(live) = self.registry.live_call(&call_id).filter(|live| is_of(&live.record, transaction)) {
+        if let Some(live) = self.live_leg(&call_id, transaction) {
             let end = end_of(&live, EndReason::CallerHangup, Farewell::Nothing);
+            let transaction = transaction.to_owned();
             ctx.run_later(ENDED_GRACE, move |supervisor, _| {
-                supervisor.end_call(&end, 1000);
+                // By another leg it goes on.
+                if supervisor.live_leg(&call_id, &transaction).is_some() {
+                    supervisor.end_call(&end, 1000);
+                }
             });
         } else if let Some(announced) = self.registry.announced(&call_id)
             && is_of(&announced.record, transaction)
         {
             self.give_up(&announced, EndReason::NoMedia);
         }
+    }
+}
+
+impl CallSupervisor {
+    /// The live call whose media comes by this leg.
+    fn live_leg(&self, leg: &CallId, transaction: &str) -> Option<LiveCall> {
+        self.registry.live_call(leg).filter(|live| live.leg == *leg && is_of(&live.record, transaction))
     }
 }
 

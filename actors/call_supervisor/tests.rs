@@ -70,7 +70,7 @@ impl ToolCaller for NoTools {
 async fn call(supervisor: &Addr<CallSupervisor>, id: &str) -> Line {
     let call_id = CallId::parse(id).unwrap();
     let arbiter = actix_rt::Arbiter::current();
-    let admit = Admit { call_id, sma_transaction_id: None, codec: LineCodec::Pcmu, link: "ingest", arbiter };
+    let admit = Admit { call_id, leg: None, sma_transaction_id: None, codec: LineCodec::Pcmu, link: "ingest", arbiter };
     let Ok(admission) = supervisor.send(admit).await.unwrap() else { panic!("refused") };
     let (sender, out) = link(LineCodec::Pcmu);
     let attach = Attach { link: sender, facts: CallFacts { to: Some("1".into()), ..CallFacts::default() } };

@@ -55,6 +55,7 @@ impl VcStreamActor {
             _ => self.goodbye_until.map_or(now, |until| until.max(now)),
         };
         self.leaving = None;
+        self.withdraw_transfer();
         match &mut self.closing {
             Some(closing) => {
                 closing.deadline = closing.deadline.min(deadline);
@@ -137,17 +138,24 @@ impl VcStreamActor {
             return;
         };
         let asked = sma.ask(Command::Transfer { to, text: None }, Urgency::Control);
-        let withdrawal = asked.withdrawal();
+        self.transfer_asked = Some(asked.withdrawal());
         let answer = tokio::time::timeout(TRANSFER_PATIENCE, asked.answer());
-        let taken = answer.into_actor(self).map(move |answer, line, _| match answer {
-            Ok(Ok(())) => line.gone_elsewhere(),
-            Ok(Err(error)) => line.transfer_failed(error.to_string()),
-            Err(_) => {
-                withdrawal.store(false, Ordering::Relaxed);
-                line.transfer_failed("nobody took it up in time".to_owned());
+        let taken = answer.into_actor(self).map(move |answer, line, _| {
+            line.withdraw_transfer();
+            match answer {
+                Ok(Ok(())) => line.gone_elsewhere(),
+                Ok(Err(error)) => line.transfer_failed(error.to_string()),
+                Err(_) => line.transfer_failed("nobody took it up in time".to_owned()),
             }
         });
         ctx.spawn(taken);
+    }
+
+    /// One that was not sent yet is not sent any more.
+    fn withdraw_transfer(&mut self) {
+        if let Some(wanted) = self.transfer_asked.take() {
+            wanted.store(false, Ordering::Relaxed);
+        }
     }
 
     /// What the caller's side says of a transfer.
@@ -196,6 +204,7 @@ impl Handler<StayOn> for VcStreamActor {
 
     fn handle(&mut self, _: StayOn, _: &mut Context<Self>) {
         self.leaving = None;
+        self.withdraw_transfer();
     }
 }
 

@@ -159,6 +159,7 @@ impl Ends {
         let admit = Admit {
             call_id: CallId::parse("measured").unwrap(),
             sma_transaction_id: None,
+            leg: None,
             codec: LineCodec::Pcmu,
             link: "ingest",
             arbiter: actix_rt::Arbiter::current(),

@@ -204,6 +204,7 @@ pub(super) async fn join(shared: &Shared, arrival: Arrival) -> Result<Joined, Re
         let admit = Admit {
             call_id: call_id.clone(),
             sma_transaction_id: facts.sma_transaction_id.clone(),
+            leg: None,
             codec,
             link,
             arbiter: arbiter.clone(),

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::dialect::{Carrier, Opening, Start};
-use super::socket::CLOSE_GRACE;
+use super::socket::{CLOSE_GRACE, ReadEnd};
 
 /// A start comes within this time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
@@ -44,11 +44,16 @@ pub(crate) async fn start<D: Carrier>(
     loop {
         let message = match tokio::time::timeout_at(until, stream.next()).await {
             Err(_) => return Err(NoStart::Late),
-            Ok(None | Some(Err(ProtocolError::Io(_)))) => return Err(NoStart::Gone),
-            Ok(Some(Err(ProtocolError::Overflow))) => {
-                return Err(NoStart::Refused { code: 1009, why: "a message over the size that is allowed" });
+            Ok(None) => return Err(NoStart::Gone),
+            Ok(Some(Err(error))) => {
+                let (code, why) = match ReadEnd::of(error) {
+                    ReadEnd::TooBig => (1009, "a message over the size that is allowed"),
+                    ReadEnd::NotText => (1007, "a text that is not UTF-8"),
+                    ReadEnd::Protocol => (1002, "not WebSocket"),
+                    ReadEnd::Gone | ReadEnd::HeartbeatLost => return Err(NoStart::Gone),
+                };
+                return Err(NoStart::Refused { code, why });
             }
-            Ok(Some(Err(_))) => return Err(NoStart::Refused { code: 1002, why: "not WebSocket" }),
             Ok(Some(Ok(message))) => message,
         };
         match message {

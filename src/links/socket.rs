@@ -1,10 +1,12 @@
 //! One WebSocket of a caller's side: reads into the call's line, writes what the line says, keeps the heart beating.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
+use actix_web::error::PayloadError;
 use actix_web::web::Bytes;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Closed, ProtocolError, Session};
 use bytes::BytesMut;
@@ -48,15 +50,33 @@ pub(crate) struct Socket<D> {
 
 /// Why reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReadEnd {
+pub(super) enum ReadEnd {
     /// The other side closed, or the connection broke.
     Gone,
     /// A message over the size bound.
     TooBig,
+    /// A text that is not UTF-8.
+    NotText,
     /// Not WebSocket.
     Protocol,
     /// No sign of life.
     HeartbeatLost,
+}
+
+impl ReadEnd {
+    /// Beside broken connections actix-ws tells as I/O errors texts that are not UTF-8, and messages of several frames that
+    /// are too large.
+    pub(super) fn of(error: ProtocolError) -> Self {
+        match error {
+            ProtocolError::Overflow => Self::TooBig,
+            ProtocolError::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::NotText,
+            ProtocolError::Io(error) if error.get_ref().is_some_and(|inner| !inner.is::<PayloadError>()) => {
+                Self::TooBig
+            }
+            ProtocolError::Io(_) => Self::Gone,
+            _ => Self::Protocol,
+        }
+    }
 }
 
 impl<D: Dialect> Socket<D> {
@@ -80,6 +100,7 @@ impl<D: Dialect> Socket<D> {
         let code = match end {
             ReadEnd::Gone => return,
             ReadEnd::TooBig => CloseCode::Size,
+            ReadEnd::NotText => CloseCode::Invalid,
             ReadEnd::Protocol => CloseCode::Protocol,
             ReadEnd::HeartbeatLost => CloseCode::Other(4408),
         };
@@ -141,9 +162,7 @@ async fn read(
         let dead = heard + heartbeat.timeout;
         let message = match tokio::time::timeout_at(ping.min(dead), stream.next()).await {
             Ok(None) => return ReadEnd::Gone,
-            Ok(Some(Err(ProtocolError::Overflow))) => return ReadEnd::TooBig,
-            Ok(Some(Err(ProtocolError::Io(_)))) => return ReadEnd::Gone,
-            Ok(Some(Err(_))) => return ReadEnd::Protocol,
+            Ok(Some(Err(error))) => return ReadEnd::of(error),
             Ok(Some(Ok(message))) => message,
             Err(_) => {
                 if Instant::now() >= dead {

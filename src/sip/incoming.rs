@@ -85,6 +85,8 @@ impl Refused {
 /// What an INVITE tells of its call.
 pub(super) struct Invitation {
     pub(super) call_id: CallId,
+    /// Its Call-ID, by which events name it.
+    pub(super) leg: CallId,
     pub(super) facts: CallFacts,
 }
 
@@ -113,7 +115,7 @@ impl Invitation {
         if routes.choose(wanted).is_none_or(|route| route.kind == RouteKind::Reject) {
             return Err(Refused::new(603, "Decline", "no route for this number, or one that rejects"));
         }
-        Ok(Self { call_id: call_id_of(invite), facts })
+        Ok(Self { call_id: call_id_of(invite), leg: as_call_id(&invite.call_id), facts })
     }
 }
 
@@ -194,11 +196,12 @@ pub(super) async fn set_up(
     place: ArbiterHandle,
 ) -> Result<SetUp, Refused> {
     let MediaSetUp { agreement, agreed, pair, call, gateway } = media;
-    let Invitation { call_id, facts } = invitation;
+    let Invitation { call_id, leg, facts } = invitation;
     let codec = agreed.codec.line();
     let admit = Admit {
         call_id,
         sma_transaction_id: facts.sma_transaction_id.clone(),
+        leg: Some(leg),
         codec,
         link: "sip",
         arbiter: place.clone(),
@@ -261,8 +264,9 @@ mod tests {
 
     #[test]
     fn a_number_that_rings_at_a_voice_connector_is_a_plain_call() {
-        let Invitation { call_id, facts } = Invitation::read(&invite("+15550199002", &[]), &routes()).unwrap();
+        let Invitation { call_id, leg, facts } = Invitation::read(&invite("+15550199002", &[]), &routes()).unwrap();
         assert_eq!(call_id.as_str(), "a84b4c76e66710@pbx.example.com", "as events name it");
+        assert_eq!(leg, call_id);
         assert_eq!(facts.from.as_deref(), Some("+15550100001"));
         assert_eq!(facts.to.as_deref(), Some("+15550199002"));
         assert_eq!((facts.sma_transaction_id, facts.route, facts.metadata), (None, None, None));
@@ -280,8 +284,8 @@ mod tests {
             ("x-trunkline-metadata", metadata.as_str()),
             ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ];
-        let Invitation { call_id, facts } = Invitation::read(&invite(TRANSACTION, &told), &routes()).unwrap();
-        assert_eq!(call_id.as_str(), "our-own");
+        let Invitation { call_id, leg, facts } = Invitation::read(&invite(TRANSACTION, &told), &routes()).unwrap();
+        assert_eq!((call_id.as_str(), leg.as_str()), ("our-own", "a84b4c76e66710@pbx.example.com"));
         assert_eq!(facts.sma_transaction_id.as_deref(), Some("t-1"));
         assert_eq!((facts.from.as_deref(), facts.to.as_deref()), (Some("+15550100042"), Some("+15550100043")));
         assert_eq!(facts.route.as_deref(), Some("6001"));

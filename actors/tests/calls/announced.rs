@@ -79,6 +79,30 @@ fn an_end_that_is_told_is_a_grace_and_no_cut() {
 }
 
 #[test]
+fn the_end_of_a_leg_does_not_end_a_call_that_goes_on_by_another() {
+    run(|| async {
+        let bench = Setup::default().start();
+        let _before = Caller::dial(&bench, "c1", Dial::bridged("t-1")).await;
+        bench.event(&started("c1", true)).await;
+        // The media was lost, and is bridged again: by another leg, before and after the end of the first is told.
+        for leg in ["c2", "c3"] {
+            let after = Caller::dial(&bench, leg, Dial::bridged("t-1")).await;
+            assert_eq!(after.record.id.as_str(), "c1");
+            bench.event(&ended("c1", leg == "c2")).await;
+            after.speak(&sound::silence(6_000)).await;
+            assert_eq!((after.heard.close(), bench.registry.live()), (None, 1), "{leg}");
+        }
+        // Within the grace.
+        let _last = Caller::dial(&bench, "c1", Dial::bridged("t-1")).await;
+        bench.event(&ended("c1", true)).await;
+        sleep(3_000).await;
+        let back = Caller::dial(&bench, "c4", Dial::bridged("t-1")).await;
+        back.speak(&sound::silence(4_000)).await;
+        assert_eq!(bench.registry.live(), 1);
+    });
+}
+
+#[test]
 fn an_announced_call_whose_end_is_told_leaves_no_ghost() {
     run(|| async {
         let bench = Setup::default().start();

@@ -221,6 +221,25 @@ fn a_transfer_that_nobody_takes_up_is_taken_back() {
 }
 
 #[test]
+fn a_transfer_that_waits_for_its_turn_is_taken_back_by_who_speaks() {
+    run(|| async {
+        // One update in five seconds, and this one went to somebody else.
+        let setup = Setup { sma: Some(0.2), ..Setup::default() };
+        let (bench, caller, mut model) = talking(setup, Dial::bridged("t-1")).await;
+        let id = trunkline_call::CallId::parse("b").unwrap();
+        let other = trunkline_actors::call_control::Sma::new(bench.asking.clone().unwrap(), id, "t-2".to_owned());
+        other.order(trunkline_chime::command::Command::Resume);
+        goodbye(&mut model, 100, "transfer_call", r#"{"to":"+15550100077"}"#);
+        sleep(3_000).await;
+        model.speech_started();
+        sleep(20_000).await;
+        assert_eq!(bench.control.commands(), ["resume"], "the caller goes on talking");
+        assert_eq!((bench.registry.live(), caller.heard.close()), (1, None));
+        assert!(outputs(&mut model)[0]["output"].as_str().unwrap().contains("the caller spoke"));
+    });
+}
+
+#[test]
 fn numbers_off_the_list_keys_that_are_none_and_unknown_tools_are_told_to_the_model() {
     for (tool, arguments, expected) in [
         ("transfer_call", r#"{"to":"+4930123456"}"#, "not allowed"),

@@ -200,7 +200,7 @@ impl Bench {
     ) -> Result<Admission, Refusal> {
         let call_id = CallId::parse(id).unwrap();
         let arbiter = actix_rt::Arbiter::current();
-        let admit = Admit { call_id, sma_transaction_id: transaction, codec, link: "ingest", arbiter };
+        let admit = Admit { call_id, leg: None, sma_transaction_id: transaction, codec, link: "ingest", arbiter };
         self.supervisor.send(admit).await.unwrap()
     }
 
