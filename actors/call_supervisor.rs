@@ -338,7 +338,8 @@ impl Handler<Admit> for CallSupervisor {
     fn handle(&mut self, admit: Admit, ctx: &mut Self::Context) -> Self::Result {
         let transaction = admit.sma_transaction_id.as_deref();
         let of_transaction = transaction.map(|transaction| Over::Transaction(transaction.to_owned()));
-        if of_transaction.into_iter().chain([Over::Call(admit.call_id.clone())]).any(|by| self.registry.is_over(&by)) {
+        let is_over = |by: &Over| self.registry.is_over(by);
+        if of_transaction.as_ref().is_some_and(is_over) || is_over(&Over::Call(admit.call_id.clone())) {
             return Err(Refusal::Over);
         }
         let call_id = self.registry.resolve(&admit.call_id, transaction);

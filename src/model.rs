@@ -3,6 +3,9 @@
 //! [`AwcTransport`] opens sockets, [`WarmTransport`] wraps it to have some open before they are asked for. Both live on
 //! one worker and implement [`ModelTransport`](trunkline_actors::ports::ModelTransport).
 
+use tokio::time::Instant;
+use trunkline_call::ConnectGate;
+
 mod auth;
 #[cfg(feature = "entra")]
 mod entra;
@@ -33,3 +36,9 @@ pub(crate) use transport::Tuned;
 pub use transport::{AwcTransport, TransportSettings};
 pub(crate) use trial::try_session;
 pub use warm::{WarmSettings, WarmTransport};
+
+/// Waits for a turn at the pace that all calls share.
+async fn turn_at(gate: &ConnectGate) {
+    let turn = gate.reserve(Instant::now().into_std());
+    tokio::time::sleep_until(Instant::from_std(turn)).await;
+}

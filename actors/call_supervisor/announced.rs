@@ -124,9 +124,7 @@ impl CallSupervisor {
             self.give_up(&announced, EndReason::NoMedia);
         }
     }
-}
 
-impl CallSupervisor {
     /// The live call whose media comes by this leg.
     fn live_leg(&self, leg: &CallId, transaction: &str) -> Option<LiveCall> {
         self.registry.live_call(leg).filter(|live| live.leg == *leg && is_of(&live.record, transaction))

@@ -4,12 +4,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use trunkline_actors::ports::ModelTransport;
 use trunkline_call::ConnectGate;
 use trunkline_realtime::{SessionProfile, Timing};
 
 use super::trial::try_session;
+use super::turn_at;
 
 /// Between two rounds of questions.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ impl Recovery {
 
     async fn takes_all(&self, url: &str, is_asked: impl Fn() -> bool) -> bool {
         for profile in &self.profiles {
-            sleep_until(Instant::from_std(self.gate.reserve(Instant::now().into_std()))).await;
+            turn_at(&self.gate).await;
             // A call may look for it by now.
             if !is_asked() {
                 return false;

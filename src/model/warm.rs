@@ -14,6 +14,7 @@ use trunkline_actors::ports::{ConnectError, ModelSocket, ModelTransport};
 use trunkline_call::{Backoff, ConnectGate};
 
 use super::slot::{End, Slot};
+use super::turn_at;
 
 /// How long to leave a model alone that refused us for good (wrong key, wrong deployment): someone has to act first.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
@@ -135,8 +136,7 @@ impl Keeper {
         let settings = &self.settings;
         let mut backoff = Backoff::new(settings.backoff_first, settings.backoff_max);
         loop {
-            let turn = self.gate.reserve(Instant::now().into_std());
-            tokio::time::sleep_until(Instant::from_std(turn)).await;
+            turn_at(&self.gate).await;
             let pause = match self.connect().await {
                 Ok(socket) => {
                     let since = Instant::now();

@@ -1,6 +1,7 @@
 //! A new session goes on where the lost one was.
 
 use serde_json::Value;
+use trunkline_actors::memory_transport::ConnectPlan;
 use trunkline_actors::messages::CallerEvent;
 use trunkline_realtime::SessionProfile;
 
@@ -90,19 +91,22 @@ fn a_session_lost_before_its_greeting_is_replaced_by_one_that_greets() {
     });
 }
 
+/// The session is lost, the next is 5 s away, and the caller presses keys meanwhile.
+async fn loses_and_keys(bench: &Bench, caller: &Caller, model: Model) {
+    bench.transport.then_after(std::time::Duration::from_secs(5), ConnectPlan::Accept);
+    model.server.close(1011, "gone");
+    for key in ['4', '2', '#'] {
+        caller.say(CallerEvent::Key(key)).await;
+    }
+}
+
 #[test]
 fn who_spoke_at_the_loss_and_pressed_keys_gets_one_answer() {
     run(|| async {
         let (bench, caller, model) = greeted().await;
-        bench
-            .transport
-            .then_after(std::time::Duration::from_secs(5), trunkline_actors::memory_transport::ConnectPlan::Accept);
         model.speech_started();
         sleep(100).await;
-        model.server.close(1011, "gone");
-        for key in ['4', '2', '#'] {
-            caller.say(CallerEvent::Key(key)).await;
-        }
+        loses_and_keys(&bench, &caller, model).await;
         let mut next = Model::accept(&bench).await;
         sleep(100).await;
         let told = told(&mut next);
@@ -117,13 +121,7 @@ fn who_spoke_at_the_loss_and_pressed_keys_gets_one_answer() {
 fn keys_pressed_while_the_model_is_away_are_told_to_the_next() {
     run(|| async {
         let (bench, caller, model) = greeted().await;
-        bench
-            .transport
-            .then_after(std::time::Duration::from_secs(5), trunkline_actors::memory_transport::ConnectPlan::Accept);
-        model.server.close(1011, "gone");
-        for key in ['4', '2', '#'] {
-            caller.say(CallerEvent::Key(key)).await;
-        }
+        loses_and_keys(&bench, &caller, model).await;
         let mut next = Model::accept(&bench).await;
         sleep(100).await;
         let told = told(&mut next);

@@ -115,6 +115,7 @@ impl Session {
         if was_cut {
             self.forget_unheard(items, out);
         }
+        let is_empty = silent && !self.says_anything(items);
         let status = response.status.text().unwrap_or("completed").to_owned();
         let details = response.status_details.value();
         out.push(Effect::ResponseDone { status: status.clone() });
@@ -128,15 +129,14 @@ impl Session {
             "incomplete" => {
                 let reason = details.and_then(|details| details.reason.text()).unwrap_or("unknown");
                 notice("response_incomplete", reason, out);
-                if silent {
-                    self.turns.empty();
-                }
             }
-            "completed" if silent && !self.says_anything(items) => {
+            "completed" if is_empty => {
                 notice("response_empty", "the response had neither speech nor a tool call", out);
-                self.turns.empty();
             }
             _ => {}
+        }
+        if is_empty && matches!(status.as_str(), "completed" | "incomplete") {
+            self.turns.empty();
         }
         if status != "failed" {
             self.note_waiting();
